@@ -1,0 +1,81 @@
+"""Point navigation: reach an unknown goal in the plane."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnax.environments import spaces
+
+from envs.tasks import TaskDistribution
+
+_STEP = 0.1  # the longest move of one step along each axis
+_REACHED = 0.01  # the distance along each axis at which the goal counts as reached
+
+
+class PointState(NamedTuple):
+    position: jax.Array  # [2]
+    time: jax.Array  # []
+
+
+class Point:
+    """A point that moves by up to 0.1 along each axis; the task is the goal, [2].
+
+    Starts at the origin and observes its position. The reward is minus the distance
+    to the goal after the move; an episode ends when the goal is reached within 0.01
+    along both axes.
+
+    References:
+      Finn et al., Model-Agnostic Meta-Learning (2017), section 5.3,
+      https://arxiv.org/abs/1703.03400
+    """
+
+    def __init__(self, horizon: int = 100):
+        self.horizon = horizon
+        self.observation_space = spaces.Box(-jnp.inf, jnp.inf, (2,))
+        self.action_space = spaces.Box(-1.0, 1.0, (2,))
+
+    def reset(self, key, task):
+        state = PointState(jnp.zeros(2), jnp.zeros((), jnp.int32))
+        return state.position, state
+
+    def step(self, key, state, action, task):
+        position = state.position + _STEP * jnp.clip(action, -1.0, 1.0)
+        offset = position - task
+        reward = -jnp.sqrt(jnp.sum(offset**2))
+        terminated = jnp.all(jnp.abs(offset) < _REACHED)
+        state = PointState(position, state.time + 1)
+        truncated = state.time >= self.horizon
+        return position, state, reward, terminated, truncated, {}
+
+
+def make(horizon: int = 100) -> tuple[Point, TaskDistribution]:
+    """Goals uniform in the square of half-width 0.5; beyond it out of distribution."""
+    tasks = TaskDistribution(
+        train=_goal,
+        test=_goal,
+        ood=_distant_goal,
+        fixed={"finn2017": _published_goals},
+    )
+    return Point(horizon), tasks
+
+
+def _goal(key):
+    return jax.random.uniform(key, (2,), minval=-0.5, maxval=0.5)
+
+
+def _distant_goal(key):
+    """Uniform over the frame between half-widths 0.5 and 1."""
+    side_key, along_key, across_key = jax.random.split(key, 3)
+    along = jax.random.uniform(along_key, minval=-1.0, maxval=0.5)
+    across = jax.random.uniform(across_key, minval=0.5, maxval=1.0)
+    quarter_turns = jax.random.randint(side_key, (), 0, 4)
+    angle = 0.5 * jnp.pi * quarter_turns
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return jnp.array([cos * along - sin * across, sin * along + cos * across])
+
+
+def _published_goals():
+    """The 40 test goals of Finn et al. (2017), [40, 2]."""
+    goals = np.random.RandomState(1).uniform(-0.5, 0.5, (40, 2))
+    return jnp.asarray(goals, jnp.float32)

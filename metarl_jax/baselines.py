@@ -1,0 +1,77 @@
+"""Baselines that are fitted to the data which they serve."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.returns import discounted_returns
+from metarl_jax.rollouts import complete, episode_step
+from metarl_jax.types import Array, Rollout
+
+_RIDGE = 1e-5
+_LARGEST_OBSERVATION = 10.0
+_TIME_UNIT = 100.0
+
+
+class BaselineValues(NamedTuple):
+    """The values which a baseline gives to a rollout."""
+
+    value: Array  # [T, E]; of `rollout.observation`
+    next_value: Array  # [T, E]; of `rollout.next_observation`
+
+
+def linear_feature_baseline(
+    rollout: Rollout, discount: float | Array
+) -> BaselineValues:
+    """Fits the return-to-go of one task's episodes linearly, in closed form.
+
+    Features of a step are its observation clipped to [-10, 10], its square, the
+    step's number in the episode t/100, its square and cube, and 1. Ridge regression
+    with a penalty of 1e-5 on features scaled to unit mean square, fitted to the
+    episodes that end inside the rollout. Since the features know the time, the fit
+    is of the return within the horizon, and it is zero at the horizon.
+
+    Args:
+      rollout: [T, E].
+      discount: gamma of the fitted returns.
+
+    Returns:
+      The fitted values, through which no gradient flows.
+
+    References:
+      Duan et al., Benchmarking Deep Reinforcement Learning for Continuous Control
+      (2016), section 4.3 of the supplement, https://arxiv.org/abs/1604.06778
+    """
+    step = episode_step(rollout)
+    features = _features(rollout.observation, step)
+    zero = jnp.zeros_like(rollout.reward)
+    returns = discounted_returns(rollout, zero, discount)
+    weights = _ridge_regression(features, returns, complete(rollout))
+    next_value = _features(rollout.next_observation, step + 1) @ weights
+    next_value = jnp.where(rollout.truncated, 0.0, next_value)
+    return BaselineValues(features @ weights, next_value)
+
+
+def _features(observation: Array, step: Array) -> Array:
+    """[T, E, F] features of observations [T, E, ...] at steps [T, E]."""
+    observation = observation.reshape(step.shape + (-1,))
+    bound = _LARGEST_OBSERVATION
+    observation = jnp.clip(observation, -bound, bound)
+    time = (step / _TIME_UNIT).astype(observation.dtype)[..., None]
+    one = jnp.ones_like(time)
+    parts = [observation, observation**2, time, time**2, time**3, one]
+    return jnp.concatenate(parts, axis=-1)
+
+
+def _ridge_regression(features: Array, target: Array, included: Array) -> Array:
+    """Weights [F] of the least-squares fit over the `included` steps [T, E]."""
+    included = included.astype(features.dtype)
+    count = jnp.maximum(jnp.sum(included), 1.0)
+    mean_square = jnp.sum(features**2 * included[..., None], axis=(0, 1)) / count
+    scale = jax.lax.rsqrt(jnp.where(mean_square > 0, mean_square, 1.0))
+    features = features * scale * included[..., None]
+    moments = jnp.einsum("tef,teg->fg", features, features) / count
+    correlation = jnp.einsum("tef,te->f", features, target) / count
+    ridge = _RIDGE * jnp.eye(moments.shape[0], dtype=moments.dtype)
+    return scale * jax.scipy.linalg.solve(moments + ridge, correlation, assume_a="pos")

@@ -1,0 +1,166 @@
+"""Losses: pure functions of stored data, which never see an environment.
+
+Every loss averages over all time steps of all episodes, as Finn et al. (2017) do in
+their code, so that long episodes weigh more than short ones.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.baselines import linear_feature_baseline
+from metarl_jax.returns import discounted_sum, generalized_advantages
+from metarl_jax.rollouts import episode_step
+from metarl_jax.types import Array, Distribution, LossFn, Params, Policy, Rollout
+
+# rollout [T, E] -> advantages [T, E]
+AdvantageFn = Callable[[Rollout], Array]
+# (log-probability ratios [T, E], advantages [T, E], rollout) -> objective [T, E]
+Surrogate = Callable[[Array, Array, Rollout], Array]
+# (distributions [T, E], rollout [T, E]) -> scalar
+DistributionLoss = Callable[[Distribution, Rollout], Array]
+
+SurrogateName = Literal["likelihood_ratio", "dice", "log_probability"]
+
+
+@dataclasses.dataclass(frozen=True)
+class AdvantageConfig:
+    """How good an action was: its estimated return less the linear baseline's."""
+
+    discount: float = 0.99  # gamma
+    trace_decay: float = 1.0  # lambda of generalised advantage estimation
+    normalize: bool = True  # to mean 0 and standard deviation 1 over [T, E]
+
+    def __post_init__(self):
+        for name in ("discount", "trace_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} must be between 0 and 1, not {getattr(self, name)}"
+                )
+
+
+def advantages(config: AdvantageConfig) -> AdvantageFn:
+    """Generalised advantages over the linear feature baseline, fitted per rollout."""
+
+    def estimate(rollout: Rollout) -> Array:
+        value, next_value = linear_feature_baseline(rollout, config.discount)
+        advantage = generalized_advantages(
+            rollout, value, next_value, config.discount, config.trace_decay
+        )
+        return normalized(advantage) if config.normalize else advantage
+
+    return estimate
+
+
+def normalized(advantage: Array) -> Array:
+    """Shifts to mean 0 and scales to standard deviation 1 over all axes."""
+    centered = advantage - jnp.mean(advantage)
+    return centered / (jnp.std(centered) + 1e-8)
+
+
+def discount_weighted(estimate: AdvantageFn, discount: float) -> AdvantageFn:
+    """Weighs advantages by gamma**t, t counted from the start of the episode.
+
+    Policy-gradient code leaves this weight out, and then follows the gradient of no
+    objective (Nota and Thomas 2020, https://arxiv.org/abs/1906.07073). With it the
+    gradient is that of the discounted return.
+    """
+    return lambda rollout: discount ** episode_step(rollout) * estimate(rollout)
+
+
+def likelihood_ratio(log_ratio: Array, advantage: Array, rollout: Rollout) -> Array:
+    """The low-variance curvature (LVC) surrogate: each step's own likelihood ratio.
+
+    Its gradient is the policy gradient. Its Hessian has little variance and a bias: it
+    leaves out how earlier actions change what later ones are worth.
+
+    References:
+      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019), equation 11,
+      https://arxiv.org/abs/1810.06784
+    """
+    return jnp.exp(log_ratio) * advantage
+
+
+def dice(log_ratio: Array, advantage: Array, rollout: Rollout) -> Array:
+    """The infinitely differentiable surrogate: cumulative ratios within an episode.
+
+    Every derivative is unbiased when advantages are actual returns-to-go less a
+    baseline (`trace_decay=1`), at the price of variance. For a zero baseline it is the
+    DiCE objective, sum_t w_t r_t, less a constant; the baseline enters in the form
+    that lowers the variance of all orders.
+
+    References:
+      Foerster et al., DiCE: The Infinitely Differentiable Monte Carlo Estimator (2018),
+      equation 6, https://arxiv.org/abs/1802.05098
+      Farquhar et al., Loaded DiCE (2019), equation 11, https://arxiv.org/abs/1909.10549
+    """
+    started = (episode_step(rollout) > 0).astype(log_ratio.dtype)
+    cumulative = discounted_sum(log_ratio, started, reverse=False)
+    return (jnp.exp(cumulative) - jnp.exp(cumulative - log_ratio)) * advantage
+
+
+def log_probability(log_ratio: Array, advantage: Array, rollout: Rollout) -> Array:
+    """The plain score function, whose second derivative is wrong.
+
+    Its gradient is the policy gradient, but its Hessian lacks the outer product of the
+    score: pre-adaptation sampling gets no credit. Here for comparison.
+
+    References:
+      Al-Shedivat et al., Continuous Adaptation via Meta-Learning (2018), appendix A,
+      https://arxiv.org/abs/1710.03641
+    """
+    return log_ratio * advantage
+
+
+SURROGATES: dict[str, Surrogate] = {
+    "likelihood_ratio": likelihood_ratio,
+    "dice": dice,
+    "log_probability": log_probability,
+}
+
+
+def policy_gradient(surrogate: Surrogate, estimate: AdvantageFn) -> DistributionLoss:
+    """Minus the surrogate objective, averaged over all steps.
+
+    Args:
+      surrogate: how ratios and advantages combine.
+      estimate: the advantages; they see only the data.
+
+    Returns:
+      `(distributions [T, E], rollout [T, E]) -> scalar`.
+
+    References:
+      Williams, REINFORCE (1992); Sutton et al. (2000), equation 2
+    """
+
+    def loss(distribution: Distribution, rollout: Rollout) -> Array:
+        log_prob = jax.vmap(jax.vmap(lambda d, action: d.log_prob(action)))(
+            distribution, rollout.action
+        )
+        log_ratio = log_prob - rollout.log_prob
+        return -jnp.mean(surrogate(log_ratio, estimate(rollout), rollout))
+
+    return loss
+
+
+def of_policy(policy: Policy, loss: DistributionLoss) -> LossFn:
+    """The loss as a function of the policy's parameters."""
+    return lambda params, rollout: loss(
+        distributions(policy, params, rollout), rollout
+    )
+
+
+def distributions(policy: Policy, params: Params, rollout: Rollout) -> Distribution:
+    """A memoryless policy's distribution at each step of a rollout: leaves [T, E]."""
+    act = lambda observation: policy.apply(params, observation, policy.initial_memory)
+    return jax.vmap(jax.vmap(lambda observation: act(observation)[0]))(
+        rollout.observation
+    )
+
+
+def mean_kl(distribution: Distribution, other: Distribution) -> Array:
+    """KL(distribution || other) averaged over all steps [T, E]."""
+    return jnp.mean(jax.vmap(jax.vmap(lambda p, q: p.kl(q)))(distribution, other))

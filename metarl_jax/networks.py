@@ -1,0 +1,143 @@
+"""Policies and value functions; the only file that knows flax."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+
+from metarl_jax.distributions import Categorical, DiagonalGaussian, TanhGaussian
+from metarl_jax.types import Array, Params, Policy
+
+_ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "elu": nn.elu, "swish": nn.swish}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """A multi-layer perceptron and, for continuous actions, the spread it starts with.
+
+    The spread is a free parameter per action, or with `state_dependent_std` a second
+    output of the network. `squash` sends actions through tanh; otherwise the
+    environment clips them.
+    """
+
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    activation: Literal["relu", "tanh", "elu", "swish"] = "tanh"
+    state_dependent_std: bool = False
+    initial_std: float = 1.0
+    smallest_std: float = 1e-6
+    squash: bool = False
+
+    def __post_init__(self):
+        if any(size < 1 for size in self.hidden_sizes):
+            raise ValueError(
+                f"hidden_sizes must be 1 or more each, not {self.hidden_sizes}"
+            )
+        if not 0 < self.smallest_std <= self.initial_std:
+            raise ValueError(
+                "0 < smallest_std <= initial_std is needed, not "
+                f"{self.smallest_std} and {self.initial_std}"
+            )
+
+
+def mlp_policy(observation_space: Any, action_space: Any, config: NetworkConfig):
+    """A memoryless policy for the spaces of an environment.
+
+    Args:
+      observation_space: a gymnax `Box`; observations are flattened.
+      action_space: a gymnax `Discrete`, or a `Box` with one axis.
+      config: the network.
+
+    Returns:
+      The corresponding `Policy`: categorical for a `Discrete` action space, Gaussian
+      for a `Box`.
+
+    Raises:
+      TypeError: if the action space is of another kind.
+    """
+    if isinstance(action_space, spaces.Discrete):
+        module = _CategoricalPolicy(config, action_space.n)
+    elif isinstance(action_space, spaces.Box):
+        module = _GaussianPolicy(config, action_space.shape[0])
+    else:
+        raise TypeError(
+            f"mlp_policy takes Discrete or Box action spaces, not {action_space}"
+        )
+    example = jnp.zeros(observation_space.shape)
+    return Policy(
+        init=lambda key: module.init(key, example),
+        apply=lambda params, observation, memory: (
+            module.apply(params, observation),
+            memory,
+        ),
+    )
+
+
+def mlp_value(
+    observation_space: Any, config: NetworkConfig
+) -> tuple[Callable[[Array], Params], Callable[[Params, Array], Array]]:
+    """A value function: `init(key) -> params`, `apply(params, observation) -> []`."""
+    module = _Value(config)
+    example = jnp.zeros(observation_space.shape)
+    return lambda key: module.init(key, example), module.apply
+
+
+class _Mlp(nn.Module):
+    """Dense layers with orthogonal weights and zero biases; a linear output.
+
+    Gains: sqrt(2) for hidden layers and `output_gain` for the output.
+    """
+
+    config: NetworkConfig
+    num_outputs: int
+    output_gain: float
+
+    @nn.compact
+    def __call__(self, observation: Array) -> Array:
+        hidden = observation.reshape(-1).astype(jnp.result_type(float))
+        activation = _ACTIVATIONS[self.config.activation]
+        for index, size in enumerate(self.config.hidden_sizes):
+            init = nn.initializers.orthogonal(math.sqrt(2))
+            layer = nn.Dense(size, kernel_init=init, name=f"hidden_{index}")
+            hidden = activation(layer(hidden))
+        init = nn.initializers.orthogonal(self.output_gain)
+        return nn.Dense(self.num_outputs, kernel_init=init, name="output")(hidden)
+
+
+class _CategoricalPolicy(nn.Module):
+    config: NetworkConfig
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, observation: Array) -> Categorical:
+        return Categorical(_Mlp(self.config, self.num_actions, 0.01)(observation))
+
+
+class _GaussianPolicy(nn.Module):
+    config: NetworkConfig
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, observation: Array) -> DiagonalGaussian | TanhGaussian:
+        config, size = self.config, self.num_actions
+        initial = math.log(config.initial_std)
+        if config.state_dependent_std:
+            mean, log_std = jnp.split(_Mlp(config, 2 * size, 0.01)(observation), 2)
+            log_std = initial + log_std
+        else:
+            mean = _Mlp(config, size, 0.01)(observation)
+            log_std = self.param("log_std", nn.initializers.constant(initial), (size,))
+        log_std = jnp.maximum(log_std, math.log(config.smallest_std))
+        return (TanhGaussian if config.squash else DiagonalGaussian)(mean, log_std)
+
+
+class _Value(nn.Module):
+    config: NetworkConfig
+
+    @nn.compact
+    def __call__(self, observation: Array) -> Array:
+        return _Mlp(self.config, 1, 1.0)(observation)[0]

@@ -1,0 +1,127 @@
+"""The types that everything else is written in.
+
+Letters for axes, used in every docstring and on every field:
+
+    N  tasks of one meta-iteration
+    K  adaptation steps; a trial has K + 1 stages
+    T  time steps of one rollout
+    E  rollouts of one task that run side by side in one stage
+
+A *task* is a pytree of arrays: what `env.step` needs to know to tell this task from
+another. A *trial* is all that an agent lives through in one task.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+Array = jax.Array
+Key = jax.Array  # a typed key, of `jax.random.key`
+Params = Any  # a pytree of arrays
+Task = Any  # a pytree of arrays
+Memory = Any  # a pytree of arrays; `()` where a policy remembers nothing
+Metrics = dict[str, Array]
+
+
+class Environment(Protocol):
+    """A family of tasks with one observation space and one action space.
+
+    `observation_space` and `action_space` are gymnax spaces; `horizon` is the number
+    of steps after which an episode is truncated.
+    """
+
+    observation_space: Any
+    action_space: Any
+    horizon: int
+
+    def reset(self, key: Key, task: Task) -> tuple[Array, Any]:
+        """Starts an episode: `(observation, state)`."""
+
+    def step(
+        self, key: Key, state: Any, action: Array, task: Task
+    ) -> tuple[Array, Any, Array, Array, Array, dict[str, Array]]:
+        """Advances by one step and never resets.
+
+        Returns:
+          `(observation, state, reward, terminated, truncated, info)`; `info` may hold
+          named scalars, which travel in `Rollout.metrics`.
+        """
+
+
+class Distribution(Protocol):
+    """A distribution over one action; a pytree, so that it can be batched by vmap."""
+
+    def sample(self, key: Key) -> Array:
+        """Draws an action."""
+
+    def log_prob(self, action: Array) -> Array:
+        """The log-probability (density) of `action`, a scalar."""
+
+    def entropy(self) -> Array:
+        """The entropy in nats, a scalar."""
+
+    def kl(self, other: "Distribution") -> Array:
+        """KL(self || other) in nats, a scalar."""
+
+    def mode(self) -> Array:
+        """The action that the policy takes when it does not explore."""
+
+
+class Policy(NamedTuple):
+    """Acts in one environment; all functions are for one observation."""
+
+    init: Callable[[Key], Params]
+    # (params, observation, memory) -> (distribution, memory)
+    apply: Callable[[Params, Array, Memory], tuple[Distribution, Memory]]
+    initial_memory: Memory = ()
+
+
+class Rollout(NamedTuple):
+    """Experience in one task: E rows of T steps, each row one episode after another.
+
+    A row starts with a reset, and where an episode ends before step T the next one
+    starts in the same row. Every step is thus valid data, and a row has as many
+    episodes as fit; the last of them may be cut by the end of the row.
+    Axes are [T, E], or [N, K+1, T, E] for a batch of trials.
+    """
+
+    observation: Array  # [T, E, ...]
+    action: Array  # [T, E, ...]
+    log_prob: Array  # [T, E]; of `action` under the policy that acted
+    reward: Array  # [T, E]
+    terminated: Array  # [T, E]; True: the episode ended in a terminal state
+    truncated: Array  # [T, E]; True: the horizon ended the episode
+    next_observation: Array  # [T, E, ...]; what `action` led to, before any reset
+    metrics: dict[str, Array]  # [T, E] each; the scalars of `info`
+
+
+class AdaptState(NamedTuple):
+    """What gradient adaptation carries from one step to the next."""
+
+    params: Params
+    optimizer_state: Any
+
+
+class Adaptation(NamedTuple):
+    """An inner loop, as pure functions of one task's data."""
+
+    init: Callable[[Params], Any]
+    # (adapt_state, rollout [T, E]) -> adapt_state
+    update: Callable[[Any, Rollout], Any]
+
+
+class MetaAlgorithm(NamedTuple):
+    """A meta-learner, as pure functions; one harness trains and evaluates them all."""
+
+    # key -> TrainState: the algorithm's own NamedTuple, whose first field is `params`
+    init: Callable[[Key], Any]
+    # (key, params, task) -> Rollout [K+1, T, E]: one trial; entry k was collected
+    # after k adaptations
+    adapt: Callable[[Key, Params, Task], Rollout]
+    # (key, train_state, trials [N, K+1, T, E]) -> (train_state, metrics)
+    update: Callable[[Key, Any, Rollout], tuple[Any, Metrics]]
+
+
+# (params, rollout [T, E]) -> scalar
+LossFn = Callable[[Params, Rollout], Array]
