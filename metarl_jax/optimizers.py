@@ -56,22 +56,30 @@ class TrustRegionConfig:
     max_backtracks: int = 15
 
 
+OuterConfig = AdamConfig | TrustRegionConfig
+
+
 def last_rollout(trial: Rollout) -> Rollout:
     """The rollout [T, E] after the last adaptation step of a trial [K+1, T, E]."""
     return jax.tree.map(lambda leaf: leaf[-1], trial)
 
 
 def outer_optimizer(
-    config: AdamConfig | TrustRegionConfig, objective: MetaObjective, axis: TaskAxis
+    config: OuterConfig, objective: MetaObjective, axis: TaskAxis
 ) -> OuterOptimizer:
     """The optimiser that `config` describes."""
-    if isinstance(config, TrustRegionConfig):
-        return trust_region(objective, axis, config)
-    adam = optax.chain(
+    return _FACTORIES[type(config)](objective, axis, config)
+
+
+def adam(
+    objective: MetaObjective, axis: TaskAxis, config: AdamConfig
+) -> OuterOptimizer:
+    """Adam on the meta-gradient, with its global norm clipped."""
+    chain = optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm),
         optax.adam(config.learning_rate, eps=1e-5),
     )
-    return gradient_descent(objective, axis, adam)
+    return gradient_descent(objective, axis, chain)
 
 
 def gradient_descent(
@@ -275,3 +283,6 @@ def backtrack(
         kl=jnp.where(search.accepted, search.kl, 0.0),
     )
     return end, search
+
+
+_FACTORIES = {AdamConfig: adam, TrustRegionConfig: trust_region}

@@ -5,8 +5,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.types import Array, Environment, Key, Memory, Params, Policy, Rollout
-from metarl_jax.types import Task
+from metarl_jax.types import (
+    Array,
+    Environment,
+    Key,
+    Memory,
+    Params,
+    Policy,
+    Rollout,
+    Task,
+)
 
 
 def collect(
@@ -66,6 +74,11 @@ def episode_return(rollout: Rollout) -> Array:
     """
     first = _episode_start(ended(rollout)) == 0
     return jnp.sum(rollout.reward * first, axis=0)
+
+
+def first_episode_length(rollout: Rollout) -> Array:
+    """The number of steps of the first episode of each row: integers [E]."""
+    return jnp.sum(_episode_start(ended(rollout)) == 0, axis=0)
 
 
 class _Carry(NamedTuple):

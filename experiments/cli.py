@@ -1,0 +1,66 @@
+"""The command line: typed options, and one clear line for what is wrong with them."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+import tyro
+
+_SETTINGS = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
+
+
+def fail(message: object) -> NoReturn:
+    """Prints one line and exits with code 2."""
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+@contextlib.contextmanager
+def clear_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turns errors of these kinds, by default about values, into one line and exit."""
+    try:
+        yield
+    except kinds or (ValueError, FileNotFoundError) as error:
+        fail(error)
+
+
+def parse(target: Callable, program: str, arguments: Sequence[str], **settings) -> Any:
+    """What `tyro.cli` makes of the arguments, with errors of one line.
+
+    Args:
+      target: a dataclass or function, whose fields become options.
+      program: how the command is called, for `--help`.
+      arguments: of the command line.
+      **settings: for tyro; `default` is the instance whose fields are overridden.
+    """
+    settings |= {"prog": program, "config": _SETTINGS}
+    parser = tyro.extras.get_parser(target, **settings)
+    _check_names(list(parser._option_string_actions), arguments)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(target, args=list(arguments), **settings)
+    except SystemExit as stop:
+        if stop.code:
+            fail(_first_sentence(said.getvalue()))
+        raise
+
+
+def _check_names(options: Sequence[str], arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        name = argument.split("=")[0].replace("_", "-")
+        if re.match(r"--\w", name) and name not in options:
+            group = name.rpartition(".")[0]
+            near = [option for option in options if option.startswith(group + ".")]
+            valid = near or [option for option in options if option.startswith("--")]
+            fail(f"no option {argument.split('=')[0]}; choose from {', '.join(valid)}")
+
+
+def _first_sentence(box: str) -> str:
+    """The text of tyro's box, without frame, title and what follows the rule."""
+    lines = [line.strip("│ \n") for line in box.splitlines() if "│" in line]
+    rule = next((i for i, line in enumerate(lines) if line.startswith("──")), None)
+    return " ".join(lines[:rule]) or box

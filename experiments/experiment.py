@@ -1,0 +1,103 @@
+"""What an experiment is: everything that a run depends on, as one constant."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+from envs.wrappers import TaskInObservation
+
+import envs
+from metarl_jax import algorithms
+from metarl_jax.algorithms import AlgorithmConfig
+from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.optimizers import AdamConfig
+from metarl_jax.task_axis import TaskAxis, default_task_axis
+from metarl_jax.training import TrainingConfig
+from metarl_jax.types import Environment, MetaAlgorithm
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """An algorithm on a task distribution, and how it is trained and evaluated."""
+
+    description: str
+    environment: str
+    algorithm: AlgorithmConfig
+    environment_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    # iterations for the reference policy that is told the task; 0: no such reference
+    oracle_iterations: int = 0
+    # True: the policy is told the task, as part of its observation
+    observe_task: bool = False
+    # name -> published returns by adaptation step, drawn beside the results
+    published: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+
+
+class Problem(NamedTuple):
+    """An experiment, built."""
+
+    env: Environment
+    tasks: Any
+    algorithm: MetaAlgorithm
+    axis: TaskAxis
+
+    def observes_goal_in_plane(self, tasks: Any) -> bool:
+        """True where observations are positions and tasks are goals, both [2]."""
+        is_goal = isinstance(tasks, jax.Array) and tasks.shape[1:] == (2,)
+        return is_goal and self.env.observation_space.shape == (2,)
+
+
+def build(experiment: Experiment) -> Problem:
+    """Builds environment, task distribution and algorithm, for training.
+
+    Raises:
+      ValueError: if a name is unknown or a value out of range; says what is valid.
+    """
+    env, tasks = envs.make(experiment.environment, **experiment.environment_options)
+    if experiment.observe_task:
+        env = TaskInObservation(env, tasks)
+    training = experiment.training
+    axis = default_task_axis(
+        training.num_tasks, training.tasks_per_chunk, training.num_devices
+    )
+    return Problem(env, tasks, algorithms.make(env, experiment.algorithm, axis), axis)
+
+
+def at_test_time(experiment: Experiment) -> Experiment:
+    """The experiment with the number of steps and episodes of its evaluation."""
+    algorithm = dataclasses.replace(
+        experiment.algorithm,
+        num_adaptation_steps=experiment.evaluation.num_adaptation_steps,
+        num_episodes=experiment.evaluation.num_episodes,
+    )
+    return dataclasses.replace(experiment, algorithm=algorithm)
+
+
+def oracle_of(experiment: Experiment) -> Experiment:
+    """One policy that is told the task and does not adapt: what could be reached."""
+    return dataclasses.replace(
+        experiment,
+        description=f"Oracle of: {experiment.description}",
+        algorithm=dataclasses.replace(
+            experiment.algorithm, num_adaptation_steps=0, outer=AdamConfig(3e-3)
+        ),
+        training=dataclasses.replace(
+            experiment.training, num_iterations=experiment.oracle_iterations
+        ),
+        evaluation=dataclasses.replace(experiment.evaluation, num_adaptation_steps=0),
+        oracle_iterations=0,
+        observe_task=True,
+    )
+
+
+def env_steps_per_iteration(problem: Problem, num_tasks: int) -> int:
+    """Environment steps of one meta-iteration of one seed: N (K+1) T E."""
+    key = jax.random.key(0)
+    trial = jax.eval_shape(
+        lambda key: problem.algorithm.adapt(
+            key, problem.algorithm.init(key).params, problem.tasks.train(key)
+        ),
+        key,
+    )
+    return num_tasks * trial.reward.size

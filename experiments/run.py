@@ -1,0 +1,114 @@
+"""python -m experiments.run NAME [--any.field value ...] [--run-dir DIR] [--resume DIR]
+
+Trains an experiment and evaluates it on held-out tasks. NAME --help lists its fields;
+python -m experiments.list lists the names.
+"""
+
+import dataclasses
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import experiments
+from experiments import cli
+
+
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        raise SystemExit(0 if arguments else 2)
+    with cli.clear_errors():
+        directory, name, experiment = _prepare(arguments[0], arguments[1:])
+    run(directory, name, experiment)
+
+
+def run(directory, name: str, experiment) -> dict:
+    """Trains, evaluates and prints; on interruption says how to go on.
+
+    Args:
+      directory: the `RunDirectory`, which holds the configuration already.
+      name: of the experiment.
+      experiment: to train.
+
+    Returns:
+      The content of summary.json.
+    """
+    from experiments.evaluate import evaluate, print_summary
+    from experiments.trainer import Interrupted, train
+
+    print(f"{name}: {experiment.description}\nresults in {directory.path}")
+    try:
+        train(directory, experiment, name)
+        summary = evaluate(directory, name, experiment)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        reason = str(stop) or "stopped at once; the newest checkpoint is kept"
+        print(f"{reason}; go on with:\n  {_resume_command(directory, name)}")
+        raise SystemExit(130) from None
+    except FloatingPointError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    print_summary(summary)
+    return summary
+
+
+def _prepare(name: str, arguments: list[str]):
+    """Checks everything that can be checked before a compilation."""
+    default = experiments.load(name)
+    resume = _value_of("--resume", arguments)
+
+    from experiments.experiment import Experiment, at_test_time, build
+    from experiments.run_directory import RunDirectory
+    from metarl_jax import evaluation, platform
+
+    if resume:
+        saved, default = RunDirectory(Path(resume)).load()
+        if saved != name:
+            raise ValueError(f"{resume} holds a run of {saved}, not of {name}")
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        run_dir: Path | None = None  # a new folder; by default runs/NAME_TIME
+        resume: Path | None = None  # the folder of a run to go on with
+
+    options = cli.parse(
+        Options,
+        f"python -m experiments.run {name}",
+        arguments,
+        default=Options(default),
+    )
+    experiment = options.experiment
+    platform.configure()
+    problem = build(at_test_time(experiment))
+    evaluation.check_task_set(problem.tasks, experiment.evaluation)
+    if options.resume and options.run_dir:
+        raise ValueError("give --run-dir for a new run or --resume for an old one")
+    if options.resume:
+        directory = RunDirectory(options.resume)
+        directory.record(name, experiment)
+    else:
+        time = datetime.now().strftime("%Y%m%d-%H%M%S")
+        directory = RunDirectory(options.run_dir or Path("runs") / f"{name}_{time}")
+        directory.create(name, experiment)
+    return directory, name, experiment
+
+
+def _value_of(option: str, arguments: list[str]) -> str | None:
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+        if argument == option and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return None
+
+
+def _resume_command(directory, name: str) -> str:
+    return f"python -m experiments.run {name} --resume {directory.path}"
+
+
+if __name__ == "__main__":
+    main()

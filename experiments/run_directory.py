@@ -1,0 +1,78 @@
+"""A folder with everything about one run."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import cattrs
+from cattrs.strategies import configure_tagged_union
+from metarl_jax.run_logs import run_versions, write_json
+
+from experiments.experiment import Experiment
+from metarl_jax.optimizers import OuterConfig
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+configure_tagged_union(OuterConfig, _CONVERTER, tag_name="kind")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """The files of a run, by name."""
+
+    path: Path
+
+    config = property(lambda self: self.path / "config.json")
+    versions = property(lambda self: self.path / "versions.json")
+    metrics = property(lambda self: self.path / "metrics.csv")
+    events = property(lambda self: self.path / "tensorboard")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    summary = property(lambda self: self.path / "summary.json")
+    returns = property(lambda self: self.path / "returns.json")
+    learning_curve = property(lambda self: self.path / "learning_curve.png")
+    adaptation_curve = property(lambda self: self.path / "adaptation_curve.png")
+    trajectories = property(lambda self: self.path / "trajectories.png")
+    oracle = property(lambda self: RunDirectory(self.path / "oracle"))
+
+    def create(self, name: str, experiment: Experiment) -> None:
+        """Makes the folder and records what is run, and with which versions.
+
+        Raises:
+          ValueError: if the folder already holds a run.
+        """
+        if self.config.exists():
+            raise ValueError(
+                f"{self.path} holds a run: go on with --resume {self.path}, or choose "
+                "another --run-dir"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.versions, run_versions())
+        self.record(name, experiment)
+
+    def record(self, name: str, experiment: Experiment) -> None:
+        """Writes the configuration."""
+        write_json(self.config, {"name": name} | _CONVERTER.unstructure(experiment))
+
+    def load(self) -> tuple[str, Experiment]:
+        """The name and configuration of the run.
+
+        Raises:
+          FileNotFoundError: if there is no run here.
+          ValueError: if the configuration was written by an incompatible version.
+        """
+        config = self._read(self.config)
+        name = config.pop("name")
+        try:
+            return name, _CONVERTER.structure(config, Experiment)
+        except cattrs.BaseValidationError as error:
+            reason = "; ".join(cattrs.transform_error(error))
+            raise ValueError(f"{self.config} does not fit this version: {reason}")
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"no run in {self.path}: start one with python -m experiments.run NAME "
+                f"--run-dir {self.path}"
+            ) from None

@@ -1,0 +1,172 @@
+"""Trains one experiment on the host's side: progress, logs, checkpoints, interruption."""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from metarl_jax.checkpoints import Checkpoints
+from metarl_jax.run_logs import MetricsLog
+from tqdm import tqdm
+
+from experiments.experiment import Experiment, Problem, build, env_steps_per_iteration
+from experiments.run_directory import RunDirectory
+from metarl_jax import plots, training
+from metarl_jax.training import RunState
+from metarl_jax.types import Metrics
+
+
+class Interrupted(Exception):
+    """The user stopped the run; everything up to there is saved."""
+
+
+def train(directory: RunDirectory, experiment: Experiment, label: str) -> RunState:
+    """Trains until the experiment's last iteration, from the newest checkpoint if any.
+
+    Args:
+      directory: of the run; gets metrics, events, checkpoints and the learning curve.
+      experiment: what to train.
+      label: of the progress bar.
+
+    Returns:
+      The final state.
+
+    Raises:
+      FloatingPointError: if a metric is not finite; names iteration and checkpoint.
+      Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
+    """
+    problem = build(experiment)
+    config = experiment.training
+    step = training.meta_step(
+        problem.algorithm, problem.tasks.train, problem.axis, config.num_tasks
+    )
+    with (
+        Checkpoints(directory.checkpoints, keep=config.num_checkpoints) as checkpoints,
+        _stop_signals() as stop,
+    ):
+        state = _first_state(problem, experiment, checkpoints)
+        done = int(state.iteration[0])
+        steps = env_steps_per_iteration(problem, config.num_tasks)
+        log = MetricsLog(directory.path, done, steps)
+        chunks = training.train(
+            step, state, config.num_iterations, config.iterations_per_chunk
+        )
+        with log, _Progress(label, done, config.num_iterations, steps) as progress:
+            for state, metrics in chunks:
+                log.append(metrics)
+                _check_finite(metrics, done, checkpoints)
+                before, done = done, int(state.iteration[0])
+                progress.show(done, metrics, config.num_seeds)
+                last = done == config.num_iterations or bool(stop)
+                if last or _crosses(before, done, config.iterations_per_checkpoint):
+                    checkpoints.save(done, state)
+                if stop and done < config.num_iterations:
+                    raise Interrupted(f"stopped after iteration {done}, which is saved")
+    draw_learning_curve(directory)
+    return state
+
+
+def restore(
+    directory: RunDirectory, problem: Problem, experiment: Experiment
+) -> RunState:
+    """The newest saved state of a run.
+
+    Raises:
+      FileNotFoundError: if nothing is saved yet.
+    """
+    with Checkpoints(directory.checkpoints) as checkpoints:
+        example = training.initial_state(problem.algorithm, experiment.training)
+        return checkpoints.restore(example)
+
+
+def draw_learning_curve(directory: RunDirectory) -> None:
+    """Draws the returns in metrics.csv."""
+    table = np.genfromtxt(directory.metrics, delimiter=",", names=True, ndmin=1)
+    stages = [name for name in table.dtype.names if name.startswith("return_")]
+    seeds = np.unique(table["seed"])
+    returns = np.stack(
+        [
+            np.stack([table[name][table["seed"] == seed] for name in stages], axis=-1)
+            for seed in seeds
+        ]
+    )
+    iterations = table["iteration"][table["seed"] == seeds[0]]
+    plots.learning_curve(iterations, returns).savefig(directory.learning_curve, dpi=150)
+
+
+def _first_state(
+    problem: Problem, experiment: Experiment, checkpoints: Checkpoints
+) -> RunState:
+    state = training.initial_state(problem.algorithm, experiment.training)
+    return state if checkpoints.latest() is None else checkpoints.restore(state)
+
+
+def _crosses(before: int, done: int, period: int) -> bool:
+    return before // period < done // period
+
+
+def _check_finite(metrics: Metrics, done: int, checkpoints: Checkpoints) -> None:
+    for name, values in metrics.items():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=0))
+        if bad.size:
+            saved = checkpoints.latest()
+            kept = "no checkpoint was saved yet"
+            if saved is not None:
+                kept = f"the last good checkpoint is iteration {saved}"
+            raise FloatingPointError(
+                f"{name} is not finite at iteration {done + bad[0]}; {kept}"
+            )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collects Ctrl-C and SIGTERM instead of dying of them; a second one kills."""
+    received = []
+    previous = {}
+
+    def handle(number, _):
+        received.append(number)
+        signal.signal(number, previous[number])
+        tqdm.write("finishing this chunk, then saving; once more to stop at once")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, handle)
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Progress:
+    """A bar with returns before and after adaptation, speed and time left."""
+
+    def __init__(self, label: str, done: int, total: int, env_steps: int):
+        self._bar = tqdm(total=total, initial=done, desc=label, unit="it")
+        self._env_steps = env_steps
+        self._time = time.monotonic()
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()
+
+    def show(self, done: int, metrics: Metrics, num_seeds: int) -> None:
+        returns = [values for name, values in metrics.items() if "return_" in name]
+        before, after = returns[0][:, -1].mean(), returns[-1][:, -1].mean()
+        now = time.monotonic()
+        iterations = done - self._bar.n
+        speed = iterations * num_seeds * self._env_steps / (now - self._time)
+        self._time = now
+        self._bar.set_postfix_str(
+            f"return {before:.4g} -> {after:.4g}, {_si(speed)} steps/s", refresh=False
+        )
+        self._bar.update(iterations)
+
+
+def _si(value: float) -> str:
+    power = max(0, min(2, int(math.log10(max(value, 1)) // 3)))
+    return f"{value / 1000**power:.3g}{['', 'k', 'M'][power]}"

@@ -1,0 +1,126 @@
+"""Evaluation: how return grows with adaptation on held-out tasks."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from metarl_jax import statistics
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.training import stage_returns
+from metarl_jax.types import Key, MetaAlgorithm, Params, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """Which held-out tasks, and how much data for how many adaptation steps."""
+
+    task_set: str = "test"  # "train", "test", "ood" or a fixed set of the environment
+    num_tasks: int = 40  # M; fixed sets have their own number
+    num_adaptation_steps: int = 3  # K at test time; may exceed K in training
+    num_episodes: int = 40  # E at test time
+    seed: int = 0  # of the drawn tasks and of the rollouts
+
+    def __post_init__(self):
+        for name in ("num_tasks", "num_episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.num_adaptation_steps < 0:
+            raise ValueError(
+                f"num_adaptation_steps must be 0 or more, not "
+                f"{self.num_adaptation_steps}"
+            )
+
+
+class AdaptationCurve(NamedTuple):
+    """The outcome of an evaluation."""
+
+    returns: np.ndarray  # [S, M, K+1]; S training seeds, M tasks
+
+    def summary(self) -> dict[str, Any]:
+        """Means and interquartile means per step, with 95% bootstrap intervals."""
+        scores = self.returns
+        iqm = statistics.interquartile_mean
+        return {
+            "return_by_step": _mean(scores).tolist(),
+            "interval_by_step": _interval(scores, _mean),
+            "iqm_by_step": iqm(scores).tolist(),
+            "iqm_interval_by_step": _interval(scores, iqm),
+            "num_seeds": scores.shape[0],
+            "num_tasks": scores.shape[1],
+        }
+
+
+def held_out_tasks(distribution: Any, config: EvaluationConfig) -> Task:
+    """The tasks of a named set, the same ones every time: leaves [M, ...].
+
+    Args:
+      distribution: with samplers `train`, `test`, `ood` (may be None) and named sets
+        `fixed`.
+      config: names the set.
+
+    Raises:
+      ValueError: if there is no such set.
+    """
+    check_task_set(distribution, config)
+    if config.task_set in distribution.fixed:
+        return distribution.fixed[config.task_set]()
+    sampler = getattr(distribution, config.task_set)
+    keys = jax.random.split(jax.random.key(config.seed), config.num_tasks)
+    return jax.vmap(sampler)(keys)
+
+
+def check_task_set(distribution: Any, config: EvaluationConfig) -> None:
+    """Raises ValueError, with the choices, if there is no such set of tasks."""
+    samplers = [
+        name for name in ("train", "test", "ood") if getattr(distribution, name)
+    ]
+    choices = [*samplers, *distribution.fixed]
+    if config.task_set not in choices:
+        raise ValueError(
+            f"no task set '{config.task_set}'; choose from {', '.join(choices)}"
+        )
+
+
+def adaptation_curve(
+    key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, axis: TaskAxis
+) -> AdaptationCurve:
+    """Adapts to every task from every seed's meta-parameters.
+
+    Args:
+      key: of the rollouts.
+      algorithm: built for the K and E of the test.
+      params: meta-parameters, leaves [S, ...].
+      tasks: leaves [M, ...].
+      axis: how to go over tasks.
+
+    Returns:
+      Mean returns over E episodes, after 0, 1, ..., K steps.
+    """
+    num_tasks = jax.tree.leaves(tasks)[0].shape[0]
+
+    def trial_returns(params: Params, entry: Any):
+        return stage_returns(algorithm.adapt(entry[0], params, entry[1]))
+
+    def one_seed(key: Key, params: Params):
+        keys = jax.random.split(key, num_tasks)
+        return axis.map(trial_returns, params, (keys, tasks))
+
+    num_seeds = jax.tree.leaves(params)[0].shape[0]
+    returns = jax.jit(jax.vmap(one_seed))(jax.random.split(key, num_seeds), params)
+    return AdaptationCurve(np.asarray(returns))
+
+
+def example_trials(
+    key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task
+) -> Any:
+    """Trials [M, K+1, T, E] of the first seed, for looking at."""
+    first = jax.tree.map(lambda leaf: leaf[0], params)
+    keys = jax.random.split(key, jax.tree.leaves(tasks)[0].shape[0])
+    trials = jax.jit(jax.vmap(algorithm.adapt, in_axes=(0, None, 0)))
+    return jax.device_get(trials(keys, first, tasks))
+
+
+def _mean(scores: np.ndarray) -> np.ndarray:
+    return scores.mean(axis=(0, 1))

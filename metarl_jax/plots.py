@@ -1,0 +1,113 @@
+"""Figures of runs; each function returns a matplotlib `Figure`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+_SIZE = (5.0, 3.4)  # inches
+_PATHS = 5  # how many episodes of a stage are drawn
+
+
+def learning_curve(iterations: Sequence[int], returns: np.ndarray) -> Figure:
+    """The return at each stage of training trials against meta-iterations.
+
+    Args:
+      iterations: [I].
+      returns: [S, I, K+1]; a line is the mean over the S seeds, a band their range.
+    """
+    figure, axes = _figure("meta-iteration", "return on training tasks")
+    for k in range(returns.shape[-1]):
+        line = axes.plot(iterations, returns[..., k].mean(0), label=_stage_name(k))[0]
+        low, high = returns[..., k].min(0), returns[..., k].max(0)
+        axes.fill_between(iterations, low, high, color=line.get_color(), alpha=0.2)
+    axes.legend()
+    return figure
+
+
+def adaptation_curve(
+    curves: Mapping[str, Mapping], references: Mapping[str, Sequence[float]]
+) -> Figure:
+    """Return on held-out tasks against adaptation steps.
+
+    Args:
+      curves: name -> a summary with `return_by_step` and `interval_by_step`.
+      references: name -> returns by step, drawn dashed; a single one is a level.
+    """
+    figure, axes = _figure("adaptation steps", "return on held-out tasks")
+    for name, curve in curves.items():
+        steps = np.arange(len(curve["return_by_step"]))
+        low, high = np.transpose(curve["interval_by_step"])
+        line = axes.plot(steps, curve["return_by_step"], marker="o", label=name)[0]
+        axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2)
+        axes.set_xticks(steps)
+    for index, (name, values) in enumerate(references.items()):
+        color = f"C{len(curves) + index}"
+        if len(values) == 1:
+            axes.axhline(values[0], linestyle="--", color=color, label=name)
+        else:
+            axes.plot(values, linestyle="--", marker=".", color=color, label=name)
+    axes.legend()
+    return figure
+
+
+def trajectories(observations: np.ndarray, lengths: np.ndarray, goals: np.ndarray):
+    """Paths in the plane before and after each adaptation step, a panel per task.
+
+    Args:
+      observations: positions [M, K+1, T, E, 2].
+      lengths: of the first episode of each row, in steps, [M, K+1, E].
+      goals: [M, 2].
+
+    Returns:
+      A `Figure` after figure 4 of Finn et al. (2017).
+    """
+    num_tasks, num_stages = observations.shape[:2]
+    figure = Figure(figsize=(3.0 * num_tasks, 3.2), layout="constrained")
+    panels = figure.subplots(1, num_tasks, squeeze=False)[0]
+    for task, panel in enumerate(panels):
+        for stage in range(num_stages):
+            for row in range(min(_PATHS, observations.shape[3])):
+                length = lengths[task, stage, row]
+                path = observations[task, stage, :length, row]
+                label = _stage_name(stage) if row == 0 else None
+                panel.plot(*path.T, color=f"C{stage}", alpha=0.7, lw=1, label=label)
+        panel.plot(*goals[task], marker="*", color="black", markersize=12, zorder=9)
+        panel.set_title(f"goal ({goals[task][0]:.2f}, {goals[task][1]:.2f})")
+        panel.set_aspect("equal", adjustable="datalim")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=num_stages,
+    )
+    return figure
+
+
+def throughput(
+    num_tasks: Sequence[int], steps_per_second: Sequence[float], memory: Sequence[float]
+) -> Figure:
+    """Environment steps per second, and peak memory in MB, against the task batch."""
+    figure = Figure(figsize=(2 * _SIZE[0], _SIZE[1]), layout="constrained")
+    speed, space = figure.subplots(1, 2)
+    speed.plot(num_tasks, steps_per_second, marker="o")
+    speed.set(ylabel="environment steps per second", ylim=(0, None))
+    space.plot(num_tasks, memory, marker="o", color="C1")
+    space.set(ylabel="peak memory (MB)", ylim=(0, None))
+    for axes in (speed, space):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(num_tasks, [str(number) for number in num_tasks])
+        axes.set_xlabel("tasks of a meta-iteration")
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def _figure(xlabel: str, ylabel: str):
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _stage_name(k: int) -> str:
+    return "before adaptation" if k == 0 else f"after {k} step{'s' * (k > 1)}"

@@ -1,0 +1,162 @@
+"""The outer loop: one compiled program for a chunk of iterations of any algorithm."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.rollouts import episode_return
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.types import (
+    Array,
+    Key,
+    MetaAlgorithm,
+    Metrics,
+    Params,
+    Rollout,
+    Task,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How long to train, on how many tasks, and how often the host looks in."""
+
+    num_iterations: int = 100
+    num_tasks: int = 40  # N
+    seed: int = 0
+    num_seeds: int = 1  # independent runs in one program, seeds seed, seed + 1, ...
+    iterations_per_chunk: int = 5  # between two looks of the host
+    iterations_per_checkpoint: int = 25
+    num_checkpoints: int = 3  # how many of the newest to keep
+    tasks_per_chunk: int | None = None  # None: what is fast on this platform
+    num_devices: int | None = None  # None: as many as divide num_tasks
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            smallest = 0 if field.name == "seed" else 1
+            if value is not None and value < smallest:
+                raise ValueError(
+                    f"{field.name} must be {smallest} or more, not {value}"
+                )
+
+
+class RunState(NamedTuple):
+    """All that a run needs in order to go on bit for bit."""
+
+    train_state: Any  # the algorithm's; leaves [num_seeds, ...]
+    key: Key  # [num_seeds]
+    iteration: Array  # [num_seeds]; the number of iterations done
+
+
+def initial_state(algorithm: MetaAlgorithm, config: TrainingConfig) -> RunState:
+    """The state before the first iteration, one for each seed."""
+
+    def one_seed(key: Key) -> RunState:
+        init_key, run_key = jax.random.split(key)
+        return RunState(algorithm.init(init_key), run_key, jnp.array(0))
+
+    seeds = config.seed + jnp.arange(config.num_seeds)
+    return jax.jit(jax.vmap(one_seed))(jax.vmap(jax.random.key)(seeds))
+
+
+def meta_step(
+    algorithm: MetaAlgorithm,
+    sample_task: Callable[[Key], Task],
+    axis: TaskAxis,
+    num_tasks: int,
+) -> Callable[[RunState], tuple[RunState, Metrics]]:
+    """One meta-iteration of one seed: sample tasks, adapt in each, update.
+
+    Args:
+      algorithm: the meta-learner.
+      sample_task: draws a training task.
+      axis: how to go over tasks.
+      num_tasks: N.
+
+    Returns:
+      `state -> (state, metrics)`; metrics are the algorithm's own, and `return_k`, the
+      mean return of the rollouts after k adaptations.
+    """
+
+    def step(state: RunState) -> tuple[RunState, Metrics]:
+        key = jax.random.fold_in(state.key, state.iteration)
+        collect_key, update_key = jax.random.split(key)
+        params = state.train_state.params
+        trials = collect_trials(
+            collect_key, algorithm, params, sample_task, axis, num_tasks
+        )
+        train_state, metrics = algorithm.update(update_key, state.train_state, trials)
+        returns = axis.mean(lambda _, trial: stage_returns(trial), (), trials)
+        metrics |= {f"return_{k}": value for k, value in enumerate(returns)}
+        return RunState(train_state, state.key, state.iteration + 1), metrics
+
+    return step
+
+
+def collect_trials(
+    key: Key,
+    algorithm: MetaAlgorithm,
+    params: Params,
+    sample_task: Callable[[Key], Task],
+    axis: TaskAxis,
+    num_tasks: int,
+) -> Rollout:
+    """A trial in each of `num_tasks` freshly drawn tasks: [N, K+1, T, E]."""
+    task_key, adapt_key = jax.random.split(key)
+    tasks = jax.vmap(sample_task)(jax.random.split(task_key, num_tasks))
+
+    def trial(params: Params, entry: tuple[Key, Task]) -> Rollout:
+        return algorithm.adapt(entry[0], params, entry[1])
+
+    return axis.map(trial, params, (jax.random.split(adapt_key, num_tasks), tasks))
+
+
+def stage_returns(trial: Rollout) -> Array:
+    """The mean return at each stage of a trial [K+1, T, E]: [K+1]."""
+    return jnp.mean(jax.vmap(episode_return)(trial), axis=-1)
+
+
+def train(
+    step: Callable[[RunState], tuple[RunState, Metrics]],
+    state: RunState,
+    num_iterations: int,
+    iterations_per_chunk: int,
+) -> Iterator[tuple[RunState, Metrics]]:
+    """Runs `step` for all seeds at once until `num_iterations` are done.
+
+    A chunk is one call of a compiled program, in which nothing crosses to the host.
+
+    Args:
+      step: of one seed.
+      state: where to start; its buffers are given to the first chunk.
+      num_iterations: counted from iteration 0, also where `state` is further on.
+      iterations_per_chunk: how many iterations between two yields.
+
+    Yields:
+      After each chunk the state, and metrics with axes [num_seeds, iterations]. The
+      state must not be used once the next chunk has been asked for.
+    """
+    programs = {}
+    done = int(state.iteration[0])
+    while done < num_iterations:
+        length = min(iterations_per_chunk, num_iterations - done)
+        if length not in programs:
+            programs[length] = chunk_program(step, length)
+        state, metrics = programs[length](state)
+        done += length
+        yield state, jax.device_get(metrics)
+
+
+def chunk_program(
+    step: Callable[[RunState], tuple[RunState, Metrics]], length: int
+) -> Callable[[RunState], tuple[RunState, Metrics]]:
+    """`length` iterations of all seeds as one compiled function; donates its input."""
+
+    def run(state: RunState) -> tuple[RunState, Metrics]:
+        return jax.lax.scan(lambda state, _: step(state), state, length=length)
+
+    return jax.jit(jax.vmap(run), donate_argnums=0)
