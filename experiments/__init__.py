@@ -1,4 +1,4 @@
-"""Where environments and algorithms meet: experiments and the commands that run them."""
+"""Where environments and algorithms meet: experiments and their commands."""
 
 import importlib
 

@@ -73,7 +73,6 @@ def measure(experiment, num_tasks: int, repeats: int) -> Timing:
     trials = collect(state)
     collecting = _seconds(lambda: collect(state), repeats)
     learning = _seconds(lambda: learn(state, trials), repeats)
-    del trials
     whole, compile_seconds = _whole_iterations(problem, config, state)
     iterating = [t / config.iterations_per_chunk for t in _seconds(whole, repeats)]
     steps = config.num_seeds * env_steps_per_iteration(problem, num_tasks)
@@ -100,13 +99,10 @@ def save(folder: Path, timings: list[Timing]) -> None:
         writer = csv.DictWriter(file, [f.name for f in dataclasses.fields(Timing)])
         writer.writeheader()
         writer.writerows(dataclasses.asdict(timing) for timing in timings)
-    columns = dict(
-        zip(writer.fieldnames, zip(*map(dataclasses.astuple, timings)), strict=True)
-    )
     figure = plots.throughput(
-        columns["num_tasks"],
-        columns["env_steps_per_second"],
-        columns["peak_memory_mb"],
+        [timing.num_tasks for timing in timings],
+        [timing.env_steps_per_second for timing in timings],
+        [timing.peak_memory_mb for timing in timings],
     )
     figure.savefig(folder / "benchmark.png", dpi=150)
     print(f"saved {folder / 'benchmark.csv'} and {folder / 'benchmark.png'}")

@@ -19,11 +19,11 @@ def fail(message: object) -> NoReturn:
 
 
 @contextlib.contextmanager
-def clear_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """Turns errors of these kinds, by default about values, into one line and exit."""
+def clear_errors() -> Iterator[None]:
+    """Turns errors about values and missing files into one line and exit code 2."""
     try:
         yield
-    except kinds or (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError) as error:
         fail(error)
 
 

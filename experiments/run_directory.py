@@ -66,7 +66,9 @@ class RunDirectory:
             return name, _CONVERTER.structure(config, Experiment)
         except cattrs.BaseValidationError as error:
             reason = "; ".join(cattrs.transform_error(error))
-            raise ValueError(f"{self.config} does not fit this version: {reason}")
+            raise ValueError(
+                f"{self.config} does not fit this version: {reason}"
+            ) from None
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

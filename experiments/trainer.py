@@ -1,4 +1,4 @@
-"""Trains one experiment on the host's side: progress, logs, checkpoints, interruption."""
+"""Training as the host sees it: progress, logs, checkpoints, interruption."""
 
 import math
 import signal
@@ -42,10 +42,8 @@ def train(directory: RunDirectory, experiment: Experiment, label: str) -> RunSta
     step = training.meta_step(
         problem.algorithm, problem.tasks.train, problem.axis, config.num_tasks
     )
-    with (
-        Checkpoints(directory.checkpoints, keep=config.num_checkpoints) as checkpoints,
-        _stop_signals() as stop,
-    ):
+    checkpoints = Checkpoints(directory.checkpoints, keep=config.num_checkpoints)
+    with _stop_signals() as stop:
         state = _first_state(problem, experiment, checkpoints)
         done = int(state.iteration[0])
         steps = env_steps_per_iteration(problem, config.num_tasks)
@@ -76,9 +74,8 @@ def restore(
     Raises:
       FileNotFoundError: if nothing is saved yet.
     """
-    with Checkpoints(directory.checkpoints) as checkpoints:
-        example = training.initial_state(problem.algorithm, experiment.training)
-        return checkpoints.restore(example)
+    example = training.initial_state(problem.algorithm, experiment.training)
+    return Checkpoints(directory.checkpoints).restore(example)
 
 
 def draw_learning_curve(directory: RunDirectory) -> None:
