@@ -58,10 +58,9 @@ class Evaluation(NamedTuple):
             random = result["random_return_by_step"][0]
             oracle = self.oracle.summary()["return_by_step"][0]
             result["oracle_return"] = oracle
-            result["normalized_score_by_step"] = [
-                float(oracle_normalized(score, random, oracle))
-                for score in result["return_by_step"]
-            ]
+            result["normalized_score_by_step"] = oracle_normalized(
+                result["return_by_step"], random, oracle
+            ).tolist()
         return result
 
 
@@ -124,9 +123,7 @@ def evaluate(
 
 def print_summary(summary: dict[str, Any]) -> None:
     """Prints the adaptation curve as a table."""
-    print(
-        f"{'adaptation steps':>16} {'return':>10} {'95% interval':>22} {'random':>10}"
-    )
+    print(f"{'steps':>5} {'return':>10} {'95% interval':>22} {'random':>10}")
     rows = zip(
         summary["return_by_step"],
         summary["interval_by_step"],
@@ -135,9 +132,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     )
     for step, (score, (low, high), random) in enumerate(rows):
         interval = f"[{low:.2f}, {high:.2f}]"
-        print(f"{step:>16} {score:>10.2f} {interval:>22} {random:>10.2f}")
+        print(f"{step:>5} {score:>10.2f} {interval:>22} {random:>10.2f}")
     if "oracle_return" in summary:
-        scores = ", ".join(f"{s:.0%}" for s in summary["normalized_score_by_step"])
+        scores = ", ".join(f"{s:.0f}%" for s in summary["normalized_score_by_step"])
         print(f"oracle {summary['oracle_return']:.2f}; oracle-normalised: {scores}")
 
 

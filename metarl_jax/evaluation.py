@@ -43,9 +43,9 @@ class AdaptationCurve(NamedTuple):
         scores = self.returns
         iqm = statistics.interquartile_mean
         return {
-            "return_by_step": _mean(scores).tolist(),
-            "interval_by_step": _interval(scores, _mean),
-            "iqm_by_step": iqm(scores).tolist(),
+            "return_by_step": scores.mean(axis=(0, 1)).tolist(),
+            "interval_by_step": _interval(scores, np.mean),
+            "iqm_by_step": iqm(scores, axis=(0, 1)).tolist(),
             "iqm_interval_by_step": _interval(scores, iqm),
             "num_seeds": scores.shape[0],
             "num_tasks": scores.shape[1],
@@ -122,5 +122,6 @@ def example_trials(
     return jax.device_get(trials(keys, first, tasks))
 
 
-def _mean(scores: np.ndarray) -> np.ndarray:
-    return scores.mean(axis=(0, 1))
+def _interval(scores: np.ndarray, statistic: statistics.Statistic) -> list[list[float]]:
+    """[low, high] for each step, over tasks and seeds."""
+    return statistics.stratified_bootstrap(scores, statistic).T.tolist()
