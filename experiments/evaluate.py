@@ -13,8 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from metarl_jax.run_logs import write_json
-from metarl_jax.statistics import oracle_normalized
 
 from experiments import cli
 from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
@@ -23,6 +21,8 @@ from experiments.trainer import restore, train
 from metarl_jax import evaluation, platform, plots
 from metarl_jax.evaluation import AdaptationCurve
 from metarl_jax.rollouts import first_episode_length
+from metarl_jax.run_files import write_json
+from metarl_jax.statistics import oracle_normalized
 from metarl_jax.training import initial_state
 from metarl_jax.types import Params, Task
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import cattrs
 from cattrs.strategies import configure_tagged_union
-from metarl_jax.run_logs import run_versions, write_json
 
 from experiments.experiment import Experiment
 from metarl_jax.optimizers import OuterConfig
+from metarl_jax.run_files import write_json
+from metarl_jax.run_logs import CSV_NAME
+from metarl_jax.versions import run_versions
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 configure_tagged_union(OuterConfig, _CONVERTER, tag_name="kind")
@@ -24,8 +26,7 @@ class RunDirectory:
 
     config = property(lambda self: self.path / "config.json")
     versions = property(lambda self: self.path / "versions.json")
-    metrics = property(lambda self: self.path / "metrics.csv")
-    events = property(lambda self: self.path / "tensorboard")
+    metrics = property(lambda self: self.path / CSV_NAME)
     checkpoints = property(lambda self: self.path / "checkpoints")
     summary = property(lambda self: self.path / "summary.json")
     returns = property(lambda self: self.path / "returns.json")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from metarl_jax.checkpoints import Checkpoints
-from metarl_jax.run_logs import MetricsLog
 from tqdm import tqdm
 
 from experiments.experiment import Experiment, Problem, build, env_steps_per_iteration
 from experiments.run_directory import RunDirectory
 from metarl_jax import plots, training
+from metarl_jax.checkpoints import Checkpoints
+from metarl_jax.run_logs import MetricsLog
 from metarl_jax.training import RunState
 from metarl_jax.types import Metrics
 
@@ -43,25 +43,28 @@ def train(directory: RunDirectory, experiment: Experiment, label: str) -> RunSta
         problem.algorithm, problem.tasks.train, problem.axis, config.num_tasks
     )
     checkpoints = Checkpoints(directory.checkpoints, keep=config.num_checkpoints)
-    with _stop_signals() as stop:
-        state = _first_state(problem, experiment, checkpoints)
-        done = int(state.iteration[0])
-        steps = env_steps_per_iteration(problem, config.num_tasks)
-        log = MetricsLog(directory.path, done, steps)
-        chunks = training.train(
-            step, state, config.num_iterations, config.iterations_per_chunk
-        )
-        with log, _Progress(label, done, config.num_iterations, steps) as progress:
-            for state, metrics in chunks:
-                log.append(metrics)
-                _check_finite(metrics, done, checkpoints)
-                before, done = done, int(state.iteration[0])
-                progress.show(done, metrics, config.num_seeds)
-                last = done == config.num_iterations or bool(stop)
-                if last or _crosses(before, done, config.iterations_per_checkpoint):
-                    checkpoints.save(done, state)
-                if stop and done < config.num_iterations:
-                    raise Interrupted(f"stopped after iteration {done}, which is saved")
+    state = training.initial_state(problem.algorithm, config)
+    if checkpoints.latest() is not None:
+        state = checkpoints.restore(state)
+    done = int(state.iteration[0])
+    env_steps = env_steps_per_iteration(problem, config.num_tasks)
+    log = _Log(directory, done, env_steps)
+    chunks = training.train(
+        step, state, config.num_iterations, config.iterations_per_chunk
+    )
+    progress = _Progress(label, done, config.num_iterations, env_steps)
+    with progress, _stop_signals() as stop:
+        for state, metrics in chunks:
+            before, done = done, int(state.iteration[0])
+            log.write(before, metrics)
+            _check_finite(metrics, before, checkpoints)
+            progress.show(done, metrics)
+            finished = done == config.num_iterations
+            due = _crosses(before, done, config.iterations_per_checkpoint)
+            if finished or stop or due:
+                checkpoints.save(done, state)
+            if stop and not finished:
+                raise Interrupted(f"stopped after iteration {done}, which is saved")
     draw_learning_curve(directory)
     return state
 
@@ -93,28 +96,37 @@ def draw_learning_curve(directory: RunDirectory) -> None:
     plots.learning_curve(iterations, returns).savefig(directory.learning_curve, dpi=150)
 
 
-def _first_state(
-    problem: Problem, experiment: Experiment, checkpoints: Checkpoints
-) -> RunState:
-    state = training.initial_state(problem.algorithm, experiment.training)
-    return state if checkpoints.latest() is None else checkpoints.restore(state)
-
-
 def _crosses(before: int, done: int, period: int) -> bool:
     return before // period < done // period
 
 
-def _check_finite(metrics: Metrics, done: int, checkpoints: Checkpoints) -> None:
+def _check_finite(metrics: Metrics, first: int, checkpoints: Checkpoints) -> None:
     for name, values in metrics.items():
         bad = np.flatnonzero(~np.isfinite(values).all(axis=0))
         if bad.size:
             saved = checkpoints.latest()
-            kept = "no checkpoint was saved yet"
+            kept = "no checkpoint was saved before"
             if saved is not None:
-                kept = f"the last good checkpoint is iteration {saved}"
+                kept = f"the last good checkpoint is that after iteration {saved}"
             raise FloatingPointError(
-                f"{name} is not finite at iteration {done + bad[0]}; {kept}"
+                f"{name} is not finite at iteration {first + bad[0]}; {kept}"
             )
+
+
+class _Log:
+    """Writes the metrics of each chunk, with the time and the steps that it took."""
+
+    def __init__(self, directory: RunDirectory, done: int, env_steps: int):
+        self._log = MetricsLog(directory.path, done)
+        self._env_steps = env_steps
+        self._start = time.monotonic()
+
+    def write(self, first: int, metrics: Metrics) -> None:
+        """Args: first: the iteration of the chunk's first; metrics: [S, C] each."""
+        metrics = {name: np.swapaxes(values, 0, 1) for name, values in metrics.items()}
+        iteration = first + np.arange(len(metrics["return_0"]))
+        seconds = time.monotonic() - self._start
+        self._log.write(iteration, seconds, self._env_steps * (iteration + 1), metrics)
 
 
 @contextmanager
@@ -151,9 +163,10 @@ class _Progress:
     def __exit__(self, *_) -> None:
         self._bar.close()
 
-    def show(self, done: int, metrics: Metrics, num_seeds: int) -> None:
-        returns = [values for name, values in metrics.items() if "return_" in name]
+    def show(self, done: int, metrics: Metrics) -> None:
+        returns = [v for name, v in metrics.items() if name.startswith("return_")]
         before, after = returns[0][:, -1].mean(), returns[-1][:, -1].mean()
+        num_seeds = len(returns[0])
         now = time.monotonic()
         iterations = done - self._bar.n
         speed = iterations * num_seeds * self._env_steps / (now - self._time)

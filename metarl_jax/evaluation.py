@@ -123,5 +123,6 @@ def example_trials(
 
 
 def _interval(scores: np.ndarray, statistic: statistics.Statistic) -> list[list[float]]:
-    """[low, high] for each step, over tasks and seeds."""
-    return statistics.stratified_bootstrap(scores, statistic).T.tolist()
+    """[low, high] for each step, over tasks and training seeds."""
+    interval = statistics.stratified_bootstrap(scores, statistic, shared_seeds=True)
+    return interval.T.tolist()
