@@ -20,6 +20,7 @@ import tyro
 
 import experiments
 from experiments import cli
+from metarl_jax import platform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +62,11 @@ def measure(experiment, num_tasks: int, repeats: int) -> Timing:
       num_tasks: N.
       repeats: how many timed runs of `iterations_per_chunk` iterations.
     """
-    from experiments.experiment import build, env_steps_per_iteration
-    from metarl_jax import platform, training
-
     platform.configure(cache=False)
+
+    from experiments.experiment import build, env_steps_per_iteration
+    from metarl_jax import training
+
     config = dataclasses.replace(experiment.training, num_tasks=num_tasks)
     experiment = dataclasses.replace(experiment, training=config)
     problem = build(experiment)

@@ -65,6 +65,7 @@ class Evaluation(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> None:
+    platform.configure()
     options = cli.parse(
         Options,
         "python -m experiments.evaluate",
@@ -78,7 +79,6 @@ def main(arguments: list[str] | None = None) -> None:
         experiment = dataclasses.replace(
             experiment, evaluation=dataclasses.replace(experiment.evaluation, **given)
         )
-        platform.configure()
         summary = evaluate(directory, name, experiment, options.out)
     print_summary(summary)
 
@@ -188,7 +188,9 @@ def _draw_trajectories(
     trials = evaluation.example_trials(key, problem.algorithm, params, tasks)
     trials = jax.tree.map(lambda leaf: jnp.asarray(leaf[..., :_DRAWN_EPISODES]), trials)
     lengths = jax.vmap(jax.vmap(first_episode_length))(trials)
-    figure = plots.trajectories(trials, np.asarray(lengths), np.asarray(tasks))
+    figure = plots.trajectories(
+        trials.observation, np.asarray(lengths), np.asarray(tasks)
+    )
     figure.savefig(out.trajectories, dpi=150)
 
 

@@ -14,6 +14,7 @@ import tyro
 
 import experiments
 from experiments import cli
+from metarl_jax import platform
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         raise SystemExit(0 if arguments else 2)
+    platform.configure()
     with cli.clear_errors():
         directory, name, experiment = _prepare(arguments[0], arguments[1:])
     run(directory, name, experiment)
@@ -62,7 +64,7 @@ def _prepare(name: str, arguments: list[str]):
 
     from experiments.experiment import Experiment, at_test_time, build
     from experiments.run_directory import RunDirectory
-    from metarl_jax import evaluation, platform
+    from metarl_jax import evaluation
 
     if resume:
         saved, default = RunDirectory(Path(resume)).load()
@@ -82,7 +84,6 @@ def _prepare(name: str, arguments: list[str]):
         default=Options(default),
     )
     experiment = options.experiment
-    platform.configure()
     problem = build(at_test_time(experiment))
     evaluation.check_task_set(problem.tasks, experiment.evaluation)
     if options.resume and options.run_dir:

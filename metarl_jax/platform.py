@@ -1,4 +1,4 @@
-"""How JAX is set up on this machine; call before anything is computed."""
+"""How JAX is set up on this machine."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,8 @@ import jax
 
 def configure(cache: bool = True) -> None:
     """Uses every CPU core, and remembers compiled programs from run to run.
+
+    Call it before importing anything that computes on import, as gymnax does.
 
     XLA does not spread small operations over cores, so each core becomes a JAX device
     over which tasks are sharded; it changes nothing on accelerators. Compiled programs
