@@ -49,10 +49,25 @@ def step_sizes(sizes: tuple[float, ...]) -> optax.Schedule:
     return lambda count: sizes[jnp.minimum(count, len(sizes) - 1)]
 
 
-def adapted_params(
+def adaptation_path(
     adaptation: Adaptation, meta_params: Params, rollouts: Rollout
 ) -> Params:
-    """The parameters after one step of adaptation on each of K rollouts [K, T, E]."""
-    state = adaptation.init(meta_params)
-    step = lambda state, rollout: (adaptation.update(state, rollout), None)
-    return jax.lax.scan(step, state, rollouts)[0].params
+    """The parameters after 0, 1, ..., K steps of adaptation.
+
+    Args:
+      adaptation: whose state has the field `params`.
+      meta_params: where to start.
+      rollouts: the data of each step, [K, T, E].
+
+    Returns:
+      Parameters with leaves [K+1, ...].
+    """
+
+    def step(state: AdaptState, rollout: Rollout) -> tuple[AdaptState, Params]:
+        state = adaptation.update(state, rollout)
+        return state, state.params
+
+    path = jax.lax.scan(step, adaptation.init(meta_params), rollouts)[1]
+    return jax.tree.map(
+        lambda first, rest: jnp.concatenate([first[None], rest]), meta_params, path
+    )

@@ -1,4 +1,7 @@
-"""Distributions over one action, as pytrees: batch them with `jax.vmap`.
+"""Distributions over one action, as pytrees.
+
+Batched ones have leaves with leading axes, which `log_prob`, `entropy` and `kl` keep;
+`sample` is for one distribution.
 
 Written here rather than taken from a library because distributions are built inside
 `vmap` and `grad` of `grad`, where distrax's Gaussians fail (its issues 239 and 276).

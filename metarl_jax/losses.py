@@ -137,10 +137,7 @@ def policy_gradient(surrogate: Surrogate, estimate: AdvantageFn) -> Distribution
     """
 
     def loss(distribution: Distribution, rollout: Rollout) -> Array:
-        log_prob = jax.vmap(jax.vmap(lambda d, action: d.log_prob(action)))(
-            distribution, rollout.action
-        )
-        log_ratio = log_prob - rollout.log_prob
+        log_ratio = distribution.log_prob(rollout.action) - rollout.log_prob
         return -jnp.mean(surrogate(log_ratio, estimate(rollout), rollout))
 
     return loss
@@ -160,5 +157,5 @@ def distributions(policy: Policy, params: Params, rollout: Rollout) -> Distribut
 
 
 def mean_kl(distribution: Distribution, other: Distribution) -> Array:
-    """KL(distribution || other) averaged over all steps [T, E]."""
-    return jnp.mean(jax.vmap(jax.vmap(lambda p, q: p.kl(q)))(distribution, other))
+    """KL(distribution || other), averaged over all leading axes."""
+    return jnp.mean(distribution.kl(other))

@@ -18,15 +18,15 @@ from metarl_jax.types import Array, Distribution, Metrics, Params, Rollout
 class MetaObjective(NamedTuple):
     """What a gradient method minimises, on the trial [K+1, T, E] of one task."""
 
-    # (meta_params, trial) -> the adapted policy's distributions [T, E] at the steps of
-    # the last rollout; differentiable through the adaptation
+    # (meta_params, trial) -> the adapted policies' distributions at each step of those
+    # rollouts of the trial that the loss is on; differentiable through the adaptation
     policy: Callable[[Params, Rollout], Distribution]
-    # (those distributions, last rollout [T, E]) -> scalar
+    # (those distributions, trial) -> scalar
     loss: DistributionLoss
 
     def value(self, meta_params: Params, trial: Rollout) -> Array:
         """The outer loss as a function of the meta-parameters, a scalar."""
-        return self.loss(self.policy(meta_params, trial), last_rollout(trial))
+        return self.loss(self.policy(meta_params, trial), trial)
 
 
 class OuterOptimizer(NamedTuple):
@@ -57,11 +57,6 @@ class TrustRegionConfig:
 
 
 OuterConfig = AdamConfig | TrustRegionConfig
-
-
-def last_rollout(trial: Rollout) -> Rollout:
-    """The rollout [T, E] after the last adaptation step of a trial [K+1, T, E]."""
-    return jax.tree.map(lambda leaf: leaf[-1], trial)
 
 
 def outer_optimizer(
@@ -157,17 +152,15 @@ def trust_region(
 class _Linearized(NamedTuple):
     """The adapted policy of one task, to first order in the meta-parameters."""
 
-    distribution: Distribution  # [T, E]
+    distribution: Distribution  # [..., T, E]
     loss: Array  # []
-    loss_gradient: Distribution  # [T, E]; with respect to the distributions
+    loss_gradient: Distribution  # [..., T, E]; with respect to the distributions
     jvp: Callable[[Params], Distribution]
 
 
 def _linearize(objective: MetaObjective, params: Params, trial: Rollout) -> _Linearized:
     distribution, jvp = jax.linearize(lambda p: objective.policy(p, trial), params)
-    loss, gradient = jax.value_and_grad(objective.loss)(
-        distribution, last_rollout(trial)
-    )
+    loss, gradient = jax.value_and_grad(objective.loss)(distribution, trial)
     return _Linearized(distribution, loss, gradient, jvp)
 
 
@@ -188,7 +181,7 @@ def _fisher_product(unravel: Callable, vector: Array, linearized: _Linearized) -
 def _loss_and_kl(objective: MetaObjective, params: Params, entry: Any):
     trial, old = entry
     new = objective.policy(params, trial)
-    return objective.loss(new, last_rollout(trial)), mean_kl(old, new)
+    return objective.loss(new, trial), mean_kl(old, new)
 
 
 class _Residual(NamedTuple):

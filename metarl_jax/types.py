@@ -50,19 +50,19 @@ class Environment(Protocol):
 
 
 class Distribution(Protocol):
-    """A distribution over one action; a pytree, so that it can be batched by vmap."""
+    """A distribution over one action; a pytree, whose leaves may have leading axes."""
 
     def sample(self, key: Key) -> Array:
-        """Draws an action."""
+        """Draws an action from one distribution, without leading axes."""
 
     def log_prob(self, action: Array) -> Array:
-        """The log-probability (density) of `action`, a scalar."""
+        """The log-probability (density) of `action`; a scalar, or the leading axes."""
 
     def entropy(self) -> Array:
-        """The entropy in nats, a scalar."""
+        """The entropy in nats."""
 
     def kl(self, other: "Distribution") -> Array:
-        """KL(self || other) in nats, a scalar."""
+        """KL(self || other) in nats."""
 
     def mode(self) -> Array:
         """The action that the policy takes when it does not explore."""

@@ -1,7 +1,7 @@
 """Model-agnostic meta-learning for reinforcement learning."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import optax
 
 from metarl_jax import losses
 from metarl_jax.adaptation import (
-    adapted_params,
+    adaptation_path,
     gradient_adaptation,
     step_sizes,
     stop_gradient,
@@ -20,13 +20,14 @@ from metarl_jax.optimizers import (
     AdamConfig,
     MetaObjective,
     OuterConfig,
-    last_rollout,
     outer_optimizer,
 )
 from metarl_jax.rollouts import collect
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import (
     Adaptation,
+    Array,
+    Distribution,
     Environment,
     Key,
     MetaAlgorithm,
@@ -48,6 +49,9 @@ class MamlConfig:
     inner_surrogate: SurrogateName = "likelihood_ratio"
     inner_advantage: AdvantageConfig = AdvantageConfig()
     outer_advantage: AdvantageConfig = AdvantageConfig()
+    # which rollouts the outer loss is on: the last one of a trial, or all that were
+    # collected after an adaptation (the multi-step loss of Antoniou et al. 2019)
+    outer_stages: Literal["last", "adapted"] = "last"
     outer: OuterConfig = AdamConfig()
     network: NetworkConfig = NetworkConfig()
 
@@ -73,7 +77,7 @@ def maml(env: Environment, config: MamlConfig, axis: TaskAxis) -> MetaAlgorithm:
 
     theta' = theta - alpha * grad L(theta; D_0), repeated K times on fresh data, and
     theta minimises the mean over tasks of L(theta'; D_K), by its gradient through all
-    K steps.
+    K steps. D_k is the rollout after k steps.
 
     Args:
       env: one environment; tasks are arguments to its functions.
@@ -86,6 +90,7 @@ def maml(env: Environment, config: MamlConfig, axis: TaskAxis) -> MetaAlgorithm:
     References:
       Finn et al., Model-Agnostic Meta-Learning (2017), algorithm 3,
       https://arxiv.org/abs/1703.03400
+      Antoniou et al., How to train your MAML (2019), https://arxiv.org/abs/1810.09502
     """
     policy = mlp_policy(env.observation_space, env.action_space, config.network)
     adaptation = inner_loop(policy, config)
@@ -133,13 +138,21 @@ def inner_loop(policy: Policy, config: MamlConfig) -> Adaptation:
 def meta_objective(
     policy: Policy, adaptation: Adaptation, config: MamlConfig
 ) -> MetaObjective:
-    """The loss of the adapted policy on fresh data, through K steps of adaptation."""
+    """The loss of adapted policies on fresh data, through the steps of adaptation."""
+    num_steps = config.num_adaptation_steps
+    first = num_steps if config.outer_stages == "last" else min(1, num_steps)
 
-    def adapted_policy(params: Params, trial: Rollout):
-        before = jax.tree.map(lambda leaf: leaf[:-1], trial)
-        params = adapted_params(adaptation, params, before)
-        return losses.distributions(policy, params, last_rollout(trial))
+    def adapted_policies(params: Params, trial: Rollout) -> Distribution:
+        before = jax.tree.map(lambda leaf: leaf[:num_steps], trial)
+        path = adaptation_path(adaptation, params, before)
+        stages = jax.tree.map(lambda leaf: leaf[first:], (path, trial))
+        return jax.lax.map(lambda stage: losses.distributions(policy, *stage), stages)
 
     estimate = losses.advantages(config.outer_advantage)
-    loss = losses.policy_gradient(losses.likelihood_ratio, estimate)
-    return MetaObjective(adapted_policy, loss)
+    stage_loss = losses.policy_gradient(losses.likelihood_ratio, estimate)
+
+    def loss(distributions: Distribution, trial: Rollout) -> Array:
+        rollouts = jax.tree.map(lambda leaf: leaf[first:], trial)
+        return jnp.mean(jax.vmap(stage_loss)(distributions, rollouts))
+
+    return MetaObjective(adapted_policies, loss)
