@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import tyro
 
 from experiments import cli
@@ -185,12 +183,11 @@ def _draw_trajectories(
 ) -> None:
     key = jax.random.key(experiment.evaluation.seed)
     tasks = tasks[:_DRAWN_TASKS]
-    trials = evaluation.example_trials(key, problem.algorithm, params, tasks)
-    trials = jax.tree.map(lambda leaf: jnp.asarray(leaf[..., :_DRAWN_EPISODES]), trials)
-    lengths = jax.vmap(jax.vmap(first_episode_length))(trials)
-    figure = plots.trajectories(
-        trials.observation, np.asarray(lengths), np.asarray(tasks)
+    trials = evaluation.example_trials(
+        key, problem.algorithm, params, tasks, _DRAWN_EPISODES
     )
+    lengths = jax.vmap(jax.vmap(first_episode_length))(trials)
+    figure = plots.trajectories(trials.observation, lengths, tasks)
     figure.savefig(out.trajectories, dpi=150)
 
 

@@ -11,6 +11,7 @@ from metarl_jax.training import TrainingConfig
 EXPERIMENT = Experiment(
     description="MAML on point navigation, Adam outside: 16 M steps, as in the paper",
     environment="point",
+    environment_options={"horizon": 100},
     algorithm=MamlConfig(
         num_adaptation_steps=1,
         num_episodes=20,

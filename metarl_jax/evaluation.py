@@ -9,7 +9,7 @@ import numpy as np
 from metarl_jax import statistics
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.training import stage_returns
-from metarl_jax.types import Key, MetaAlgorithm, Params, Task
+from metarl_jax.types import Key, MetaAlgorithm, Params, Rollout, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,13 +113,25 @@ def adaptation_curve(
 
 
 def example_trials(
-    key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task
-) -> Any:
-    """Trials [M, K+1, T, E] of the first seed, for looking at."""
+    key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, num_rows: int
+) -> Rollout:
+    """Trials of the first seed, to look at.
+
+    Args:
+      key: of the rollouts.
+      algorithm: built for the K and E of the test.
+      params: meta-parameters, leaves [S, ...].
+      tasks: leaves [M, ...].
+      num_rows: how many of the E rows to return.
+
+    Returns:
+      [M, K+1, T, num_rows].
+    """
     first = jax.tree.map(lambda leaf: leaf[0], params)
     keys = jax.random.split(key, jax.tree.leaves(tasks)[0].shape[0])
-    trials = jax.jit(jax.vmap(algorithm.adapt, in_axes=(0, None, 0)))
-    return jax.device_get(trials(keys, first, tasks))
+    adapt = jax.jit(jax.vmap(algorithm.adapt, in_axes=(0, None, 0)))
+    trials = adapt(keys, first, tasks)
+    return jax.tree.map(lambda leaf: leaf[:, :, :, :num_rows], trials)
 
 
 def _interval(scores: np.ndarray, statistic: statistics.Statistic) -> list[list[float]]:

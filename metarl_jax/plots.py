@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 _SIZE = (5.0, 3.4)  # inches
-_PATHS = 5  # how many episodes of a stage are drawn
 
 
 def learning_curve(iterations: Sequence[int], returns: np.ndarray) -> Figure:
@@ -51,7 +51,9 @@ def adaptation_curve(
     return figure
 
 
-def trajectories(observations: np.ndarray, lengths: np.ndarray, goals: np.ndarray):
+def trajectories(
+    observations: ArrayLike, lengths: ArrayLike, goals: ArrayLike
+) -> Figure:
     """Paths in the plane before and after each adaptation step, a panel per task.
 
     Args:
@@ -62,12 +64,13 @@ def trajectories(observations: np.ndarray, lengths: np.ndarray, goals: np.ndarra
     Returns:
       A `Figure` after figure 4 of Finn et al. (2017).
     """
-    num_tasks, num_stages = observations.shape[:2]
+    observations, lengths, goals = map(np.asarray, (observations, lengths, goals))
+    num_tasks, num_stages, _, num_rows, _ = observations.shape
     figure = Figure(figsize=(3.0 * num_tasks, 3.2), layout="constrained")
     panels = figure.subplots(1, num_tasks, squeeze=False)[0]
     for task, panel in enumerate(panels):
         for stage in range(num_stages):
-            for row in range(min(_PATHS, observations.shape[3])):
+            for row in range(num_rows):
                 length = lengths[task, stage, row]
                 path = observations[task, stage, :length, row]
                 label = _stage_name(stage) if row == 0 else None

@@ -1,0 +1,233 @@
+"""Runs of the commands: what they leave behind, and how they stop and go on."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    "--training.num-tasks=4",
+    "--training.num-seeds=2",
+    "--training.iterations-per-chunk=1",
+    "--training.iterations-per-checkpoint=1",
+    "--algorithm.num-episodes=3",
+    "--algorithm.network.hidden-sizes=8",
+    "--environment-options.horizon=10",
+    "--evaluation.num-episodes=3",
+    "--evaluation.num-adaptation-steps=2",
+    "--oracle-iterations=2",
+]
+
+
+def command(*arguments, **settings):
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+
+
+def run_small(*arguments):
+    return command("experiments.run", "maml_point", *arguments, *SMALL)
+
+
+def finish(process):
+    out, errors = process.communicate(timeout=300)
+    return process.returncode, out, errors
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    process = run_small(f"--run-dir={folder}", "--training.num-iterations=12")
+    code, out, errors = finish(process)
+    assert code == 0, errors
+    return folder, out
+
+
+def rows_without_seconds(folder):
+    with (folder / "metrics.csv").open() as file:
+        return [
+            {name: value for name, value in row.items() if name != "seconds"}
+            for row in csv.DictReader(file)
+        ]
+
+
+def saved_arrays(folder, iteration):
+    from orbax.checkpoint import v1 as ocp
+
+    return ocp.load(folder / "checkpoints" / str(iteration))
+
+
+def assert_same_run(folder, other, iteration):
+    assert rows_without_seconds(folder) == rows_without_seconds(other)
+    left, right = saved_arrays(folder, iteration), saved_arrays(other, iteration)
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+
+def test_run_leaves_everything_that_was_promised(finished):
+    folder, out = finished
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        "config.json",
+        "versions.json",
+        "metrics.csv",
+        "checkpoints",
+        "summary.json",
+        "returns.json",
+        "learning_curve.png",
+        "adaptation_curve.png",
+        "trajectories.png",
+    }
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert len(summary["return_by_step"]) == 3
+    for mean, (low, high) in zip(
+        summary["return_by_step"], summary["interval_by_step"], strict=True
+    ):
+        assert low <= mean <= high
+    assert len(rows_without_seconds(folder)) == 2 * 12
+    assert "95% interval" in out
+
+
+def test_summary_is_the_mean_of_the_raw_returns(finished):
+    folder, _ = finished
+    summary = json.loads((folder / "summary.json").read_text())
+    returns = np.array(
+        json.loads((folder / "returns.json").read_text())["meta_trained"]
+    )
+    assert returns.shape == (2, 40, 3)
+    np.testing.assert_allclose(returns.mean((0, 1)), summary["return_by_step"])
+
+
+def test_evaluate_reads_a_run_and_writes_where_it_is_told(finished, tmp_path):
+    folder, _ = finished
+    process = command(
+        "experiments.evaluate",
+        str(folder),
+        f"--out={tmp_path}",
+        "--task-set=ood",
+        "--num-tasks=6",
+        "--num-adaptation-steps=1",
+    )
+    code, _, errors = finish(process)
+    assert code == 0, errors
+    returns = json.loads((tmp_path / "returns.json").read_text())
+    assert np.shape(returns["meta_trained"]) == (2, 6, 2)
+    assert np.shape(returns["oracle"]) == (2, 6, 1)
+
+
+def test_run_killed_during_a_save_resumes_bit_for_bit(finished, tmp_path):
+    reference, _ = finished
+    folder = tmp_path / "killed"
+    process = run_small(f"--run-dir={folder}", "--training.num-iterations=12")
+    saving = folder / "checkpoints"
+    deadline = time.monotonic() + 300
+    while not (
+        list(saving.glob("*.partial"))
+        and any(path.name.isdecimal() for path in saving.iterdir())
+    ):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+    process.kill()
+    assert finish(process)[0] == -signal.SIGKILL
+    assert not (saving / "12").exists()
+    process = run_small(f"--resume={folder}", "--training.num-iterations=12")
+    code, _, errors = finish(process)
+    assert code == 0, errors
+    assert_same_run(folder, reference, 12)
+
+
+def test_interrupted_run_saves_and_says_how_to_resume(finished, tmp_path):
+    reference, _ = finished
+    folder = tmp_path / "interrupted"
+    process = run_small(f"--run-dir={folder}", "--training.num-iterations=12")
+    deadline = time.monotonic() + 300
+    while not (folder / "checkpoints").exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    code, out, _ = finish(process)
+    assert code == 130
+    resume = f"python -m experiments.run maml_point --resume {folder}"
+    assert resume in out
+    code, _, errors = finish(command(*resume.split()[2:]))
+    assert code == 0, errors
+    assert_same_run(folder, reference, 12)
+
+
+def test_run_with_infinite_step_stops_with_iteration_and_checkpoint(tmp_path):
+    process = run_small(
+        f"--run-dir={tmp_path / 'run'}",
+        "--algorithm.inner-step-sizes=1e30",
+        "--training.num-iterations=5",
+    )
+    code, _, errors = finish(process)
+    assert code == 1
+    line = errors.strip().splitlines()[-1]
+    assert "is not finite at iteration" in line
+    assert "checkpoint" in line
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["maml_pont"], "choose from maml_point"),
+        (["maml_point", "--algorithm.num-adaption-steps=2"], "num-adaptation-steps"),
+        (["maml_point", "--algorithm.num-adaptation-steps=-1"], "0 or more, not -1"),
+        (["maml_point", "--algorithm.inner-surrogate=dicce"], "dice"),
+        (["maml_point", "--environment=pont"], "point"),
+        (["maml_point", "--evaluation.task-set=new"], "finn2017"),
+        (["maml_point", "--training.num-tasks=0"], "num_tasks must be 1 or more"),
+        (["maml_point", "--resume=nowhere"], "no run in nowhere"),
+    ],
+)
+def test_wrong_option_gets_one_line_with_the_valid_choices(arguments, said):
+    code, out, errors = finish(command("experiments.run", *arguments))
+    assert code == 2
+    assert said in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_list_names_every_experiment_and_environment():
+    import envs
+    import experiments
+
+    code, out, _ = finish(command("experiments.list"))
+    assert code == 0
+    for name in [*experiments.EXPERIMENTS, *envs.ENVIRONMENTS]:
+        assert name in out
+
+
+def test_benchmark_saves_its_table_and_figure(tmp_path):
+    process = command(
+        "experiments.benchmark",
+        "maml_point",
+        "--tasks=2,4",
+        "--repeats=2",
+        f"--out={tmp_path}",
+        *[option for option in SMALL if "num-tasks" not in option],
+    )
+    code, _, errors = finish(process)
+    assert code == 0, errors
+    with (tmp_path / "benchmark.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["num_tasks"] for row in rows] == ["2", "4"]
+    assert all(float(row["env_steps_per_second"]) > 0 for row in rows)
+    assert (tmp_path / "benchmark.png").stat().st_size > 1000
