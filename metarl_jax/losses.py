@@ -148,9 +148,7 @@ def policy_gradient(surrogate: Surrogate, estimate: AdvantageFn) -> Distribution
 
 def of_policy(policy: Policy, loss: DistributionLoss) -> LossFn:
     """The loss as a function of the policy's parameters."""
-    return lambda params, rollout: loss(
-        distributions(policy, params, rollout), rollout
-    )
+    return lambda params, rollout: loss(distributions(policy, params, rollout), rollout)
 
 
 def distributions(policy: Policy, params: Params, rollout: Rollout) -> Distribution:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 

@@ -5,8 +5,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.types import Array, Environment, Key, Memory, Params, Policy, Rollout
-from metarl_jax.types import Task
+from metarl_jax.types import (
+    Array,
+    Environment,
+    Key,
+    Memory,
+    Params,
+    Policy,
+    Rollout,
+    Task,
+)
 
 
 def collect(

@@ -8,16 +8,33 @@ import jax.numpy as jnp
 import optax
 
 from metarl_jax import losses
-from metarl_jax.adaptation import adapted_params, gradient_adaptation
-from metarl_jax.adaptation import step_sizes, stop_gradient
+from metarl_jax.adaptation import (
+    adapted_params,
+    gradient_adaptation,
+    step_sizes,
+    stop_gradient,
+)
 from metarl_jax.losses import AdvantageConfig, SurrogateName
 from metarl_jax.networks import NetworkConfig, mlp_policy
-from metarl_jax.optimizers import AdamConfig, MetaObjective, TrustRegionConfig
-from metarl_jax.optimizers import last_rollout, outer_optimizer
+from metarl_jax.optimizers import (
+    AdamConfig,
+    MetaObjective,
+    TrustRegionConfig,
+    last_rollout,
+    outer_optimizer,
+)
 from metarl_jax.rollouts import collect
 from metarl_jax.task_axis import TaskAxis
-from metarl_jax.types import Adaptation, Environment, Key, MetaAlgorithm, Params
-from metarl_jax.types import Policy, Rollout, Task
+from metarl_jax.types import (
+    Adaptation,
+    Environment,
+    Key,
+    MetaAlgorithm,
+    Params,
+    Policy,
+    Rollout,
+    Task,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +88,7 @@ def maml(env: Environment, config: MamlConfig, axis: TaskAxis) -> MetaAlgorithm:
     def adapt(key: Key, params: Params, task: Task) -> Rollout:
         def stage(state, inputs):
             key, index = inputs
-            rollout = collect(
-                key, env, policy, state.params, task, config.num_episodes
-            )
+            rollout = collect(key, env, policy, state.params, task, config.num_episodes)
             state = jax.lax.cond(
                 index < config.num_adaptation_steps,
                 adaptation.update,
