@@ -1,4 +1,4 @@
-"""python -m experiments.run NAME [--any.field value ...] [--run-dir DIR] [--resume DIR]
+"""python -m experiments.run NAME [--any.field value] [--run-dir DIR] [--resume DIR].
 
 Trains an experiment and evaluates it on held-out tasks. NAME --help lists its fields;
 python -m experiments.list lists the names.

@@ -1,0 +1,10 @@
+"""Keeps compiled programs from one run of the tests to the next."""
+
+import os
+from pathlib import Path
+
+# Read by jax when it is imported: here, in notebooks and in commands that tests start.
+# The folder is the user's own, since loading a compiled program runs code.
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE / "metarl_jax" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")

@@ -1,0 +1,77 @@
+"""Who imports whom: the rules that keep the library apart from the environments."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALGORITHMS = "metarl_jax.algorithms"
+
+
+def source_files(package):
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported_modules(path):
+    """Full names of all that a file imports, also inside functions: `a.b`, `a.b.c`."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = absolute_module(path, node)
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def absolute_module(path, node):
+    if node.level == 0:
+        return node.module
+    package = path.relative_to(ROOT).parts[: -node.level]
+    return ".".join(package + ((node.module,) if node.module else ()))
+
+
+def imported_packages(path):
+    return {name.partition(".")[0] for name in imported_modules(path)}
+
+
+def relative_name(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", source_files("metarl_jax"), ids=relative_name)
+def test_library_knows_no_environment_and_no_experiment(path):
+    assert not imported_packages(path) & {"envs", "experiments"}
+
+
+@pytest.mark.parametrize("path", source_files("envs"), ids=relative_name)
+def test_environments_know_nothing_of_the_library(path):
+    assert not imported_packages(path) & {"metarl_jax", "experiments"}
+
+
+@pytest.mark.parametrize(
+    "path", source_files("metarl_jax/algorithms"), ids=relative_name
+)
+def test_algorithm_imports_no_other_algorithm(path):
+    if path.name == "__init__.py":  # the registry
+        return
+    siblings = {name for name in imported_modules(path) if name.startswith(ALGORITHMS)}
+    assert not siblings
+
+
+def test_only_networks_know_flax():
+    files = [f for f in source_files("metarl_jax") if "flax" in imported_packages(f)]
+    assert [relative_name(path) for path in files] == ["metarl_jax/networks.py"]
+
+
+def test_point_and_maml_load_no_robot_simulator():
+    program = (
+        "import sys, envs, envs.point, metarl_jax.algorithms.maml\n"
+        "print(sorted({'brax', 'mujoco'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
