@@ -42,6 +42,8 @@ class AdamConfig:
     """Adam on the meta-gradient, clipped to a largest global norm."""
 
     learning_rate: float = 1e-3
+    # the learning rate falls linearly to zero over this many iterations; 0: it stays
+    decay_iterations: int = 0
     max_gradient_norm: float = 0.5
 
 
@@ -70,9 +72,14 @@ def adam(
     objective: MetaObjective, axis: TaskAxis, config: AdamConfig
 ) -> OuterOptimizer:
     """Adam on the meta-gradient, with its global norm clipped."""
+    learning_rate = config.learning_rate
+    if config.decay_iterations:
+        learning_rate = optax.linear_schedule(
+            learning_rate, 0.0, config.decay_iterations
+        )
     chain = optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm),
-        optax.adam(config.learning_rate, eps=1e-5),
+        optax.adam(learning_rate, eps=1e-5),
     )
     return gradient_descent(objective, axis, chain)
 
