@@ -51,7 +51,7 @@ def unrolled(env, key, state, actions, task):
 
 
 @functools.cache
-def programs(name, vmapped=False):
+def programs(name, vmapped):
     """`reset` and `unrolled`, each compiled once: for one lane or for all of them."""
     env, _ = made(name)
     reset, unroll = env.reset, functools.partial(unrolled, env)
@@ -140,7 +140,7 @@ def test_spaces_hold_along_random_actions(name):
     ended = steps.terminated | steps.truncated
     alive = jnp.cumsum(ended, axis=1) - ended == 0
     contains = jax.vmap(env.observation_space.contains)
-    assert contains(programs(name, vmapped=True)[0](keys, tasks)[0]).all()
+    assert contains(programs(name, True)[0](keys, tasks)[0]).all()
     assert (jax.vmap(contains)(steps.observation) | ~alive).all()
     assert jnp.isfinite(steps.reward).all()
 
@@ -181,7 +181,7 @@ def test_step_does_not_reset_at_the_horizon(name):
     A state counts its steps in `time`, so that a test can set the clock back.
     """
     key, actions, task = lane(name, 0)
-    reset, unroll = programs(name)
+    reset, unroll = programs(name, False)
     _, state = reset(key, task)
     late = unroll(key, state, actions, task)
     early = unroll(key, state._replace(time=state.time - STEPS), actions, task)
