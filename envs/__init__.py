@@ -3,6 +3,10 @@
 `make(name, **options)` gives an environment and its distribution over tasks. A family
 is one module with a function `make` of keyword options; it is imported only when it
 is asked for, so that the families without a robot never import brax.
+
+To add a family, write such a module, whose `make` has the option `horizon` and whose
+states have a field `time` that counts the steps of the episode, and register it in
+`ENVIRONMENTS`: the contract tests run over all that is registered.
 """
 
 import difflib
