@@ -1,0 +1,70 @@
+"""Task families, by name.
+
+`make(name, **options)` gives an environment and its distribution over tasks. A family
+is one module with a function `make` of keyword options; it is imported only when it
+is asked for, so that the families without a robot never import brax.
+
+To add a family, write such a module, whose `make` has the option `horizon` and whose
+states have a field `time` that counts the steps of the episode, and register it in
+`ENVIRONMENTS`: the contract tests run over all that is registered.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from envs.tasks import TaskDistribution
+
+ENVIRONMENTS = {
+    "bernoulli_bandit": "envs.bernoulli_bandit",
+    "cartpole": "envs.cartpole",
+    "half_cheetah_velocity": "envs.half_cheetah_velocity",
+    "pendulum": "envs.pendulum",
+    "point": "envs.point",
+}
+
+
+def make(name: str, **options: Any) -> tuple[Any, TaskDistribution]:
+    """Makes an environment and the distribution that its tasks come from.
+
+    Args:
+      name: one of `ENVIRONMENTS`.
+      **options: of that family, as in `option_defaults(name)`.
+
+    Returns:
+      `(env, tasks)`. Make an environment once and keep it: compiled functions tell
+      environments apart by identity.
+
+    Raises:
+      ValueError: for an unknown name, an unknown option or a value out of range, in
+        one line that names the valid choices.
+    """
+    known = option_defaults(name)
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"{name} has no option {option!r}{_choices(option, known)}"
+            )
+    return importlib.import_module(ENVIRONMENTS[name]).make(**options)
+
+
+def option_defaults(name: str) -> dict[str, Any]:
+    """The options that `make(name, ...)` takes, with their default values.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    if name not in ENVIRONMENTS:
+        raise ValueError(f"unknown environment {name!r}{_choices(name, ENVIRONMENTS)}")
+    family = importlib.import_module(ENVIRONMENTS[name])
+    parameters = inspect.signature(family.make).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def _choices(word: str, choices: Iterable[str]) -> str:
+    """The end of an error line: the closest match, if any, and all choices."""
+    close = difflib.get_close_matches(word, choices, n=1)
+    guess = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"{guess} choose from {', '.join(sorted(choices))}"

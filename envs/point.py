@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
+from envs.options import checked_integer
 from envs.tasks import TaskDistribution
 
 _STEP = 0.1  # the longest move of one step along each axis
@@ -50,7 +51,14 @@ class Point:
 
 
 def make(horizon: int = 100) -> tuple[Point, TaskDistribution]:
-    """Goals uniform in the square of half-width 0.5; beyond it out of distribution."""
+    """Goals uniform in the square of half-width 0.5; beyond it out of distribution.
+
+    `tasks.fixed["finn2017"]` is the 40 test goals of Finn et al. (2017).
+
+    Args:
+      horizon: T; 100 as published.
+    """
+    horizon = checked_integer("horizon", horizon, minimum=1)
     tasks = TaskDistribution(
         train=_goal,
         test=_goal,

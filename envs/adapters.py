@@ -1,0 +1,204 @@
+"""Environments of other libraries, as environments whose task is an argument.
+
+Both adapters count time themselves and use neither library's own time limit nor its
+automatic reset, which draws a new task (gymnax) or returns to one stored state (brax).
+"""
+
+import contextlib
+import importlib
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+
+_DIVERGED = 1e4  # m, m/s, rad or rad/s; no robot gets there by moving
+
+
+class TimedState(NamedTuple):
+    """What an adapted environment carries from step to step."""
+
+    simulator: Any  # the library's own state
+    time: jax.Array  # []; steps since the reset
+
+
+def from_gymnax(
+    gymnax_env: Any,
+    params_from_task: Callable[[Any], Any],
+    horizon: int,
+    action_in_task: Callable[[jax.Array, Any], jax.Array] | None = None,
+) -> "_GymnaxEnvironment":
+    """Adapts a gymnax environment (>= 1.0).
+
+    Args:
+      gymnax_env: a `gymnax.environments.environment.Environment` that does not draw
+        its task in `reset_env`.
+      params_from_task: `task -> EnvParams`; recomputes what gymnax derives from other
+        fields, such as CartPole's `total_mass`.
+      horizon: T, the steps after which an episode is truncated.
+      action_in_task: `(action, task) -> action of gymnax`, where a continuous action
+        has been clipped to [-1, 1]; by default it reaches over gymnax's range.
+
+    Returns:
+      An environment. Continuous actions are in [-1, 1]. The observation space is that
+      of the default parameters. Nothing of gymnax's `info` is kept.
+    """
+    return _GymnaxEnvironment(gymnax_env, params_from_task, horizon, action_in_task)
+
+
+def from_brax(
+    brax_env: Any,
+    reward: Callable[[Any, jax.Array, dict[str, jax.Array]], jax.Array],
+    diverged_reward: Callable[[Any, jax.Array], jax.Array],
+    horizon: int,
+    metrics: Sequence[str] = (),
+) -> "_BraxEnvironment":
+    """Adapts a brax environment (>= 0.14), whose own reward is not used.
+
+    A simulation that diverges (a value that is not finite, or a coordinate or
+    velocity beyond 1e4) ends the episode: the step is terminated, the observation and
+    state stay those before it, and the reward is `diverged_reward`.
+
+    Args:
+      brax_env: a `brax.envs.Env` without wrappers, e.g. of `load_brax`.
+      reward: `(task, action, metrics) -> scalar`, from the clipped action and brax's
+        metrics of the step.
+      diverged_reward: `(task, steps_left) -> scalar`; no more than the rest of the
+        episode could have brought, or diverging would pay.
+      horizon: T, the steps after which an episode is truncated.
+      metrics: the names of brax's metrics to report in `info`.
+
+    Returns:
+      An environment with actions in [-1, 1].
+    """
+    return _BraxEnvironment(brax_env, reward, diverged_reward, horizon, metrics)
+
+
+def load_brax(module: str, name: str, **options: Any) -> Any:
+    """Makes a brax environment without the messages of brax and mujoco.
+
+    Args:
+      module: of brax's environments, e.g. `half_cheetah`.
+      name: of the class in that module.
+      **options: of the class.
+
+    Raises:
+      ImportError: if brax is not installed.
+    """
+    with _without_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            environments = importlib.import_module(f"brax.envs.{module}")
+            import mujoco
+        except ImportError as error:
+            raise ImportError(
+                f"{name} needs brax: pip install brax ({error})"
+            ) from error
+        handler = mujoco.get_mju_user_warning()
+        mujoco.set_mju_user_warning(lambda message: None)
+        try:
+            return getattr(environments, name)(**options)
+        finally:
+            mujoco.set_mju_user_warning(handler)
+
+
+class _GymnaxEnvironment:
+    def __init__(self, gymnax_env, params_from_task, horizon, action_in_task):
+        default = gymnax_env.default_params
+        self.observation_space = gymnax_env.observation_space(default)
+        self.action_space = gymnax_env.action_space(default)
+        if isinstance(self.action_space, spaces.Box):
+            self.action_space = spaces.Box(-1.0, 1.0, self.action_space.shape)
+        self.horizon = horizon
+        self._env = gymnax_env
+        self._params = params_from_task
+        self._action = action_in_task or self._over_gymnax_range
+
+    def reset(self, key, task):
+        observation, state = self._env.reset_env(key, self._params(task))
+        # gymnax starts counters as Python numbers: fix the types that step keeps
+        state = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), state
+        )
+        return self._observed(observation), TimedState(state, jnp.int32(0))
+
+    def step(self, key, state, action, task):
+        if isinstance(self.action_space, spaces.Box):
+            action = jnp.clip(action, -1.0, 1.0)
+        observation, simulator, reward, terminated, _ = self._env.step_env(
+            key, state.simulator, self._action(action, task), self._params(task)
+        )
+        simulator = jax.tree.map(_with_type_of, simulator, state.simulator)
+        state = TimedState(simulator, state.time + 1)
+        truncated = state.time >= self.horizon
+        reward = jnp.asarray(reward, float)
+        return self._observed(observation), state, reward, terminated, truncated, {}
+
+    def _observed(self, observation):
+        return jnp.asarray(observation, self.observation_space.dtype)
+
+    def _over_gymnax_range(self, action, task):
+        if not isinstance(self.action_space, spaces.Box):
+            return action
+        space = self._env.action_space(self._params(task))
+        center, reach = (space.high + space.low) / 2, (space.high - space.low) / 2
+        return center + reach * action
+
+
+class _BraxEnvironment:
+    def __init__(self, brax_env, reward, diverged_reward, horizon, metrics):
+        with _without_warnings():
+            reset = jax.eval_shape(brax_env.reset, jax.random.key(0))
+        self.observation_space = spaces.Box(-jnp.inf, jnp.inf, reset.obs.shape)
+        self.action_space = spaces.Box(-1.0, 1.0, (brax_env.action_size,))
+        self.horizon = horizon
+        self._env = brax_env
+        self._reward = reward
+        self._diverged_reward = diverged_reward
+        self._metrics = tuple(metrics)
+
+    def reset(self, key, task):
+        with _without_warnings():
+            state = self._env.reset(key)
+        return state.obs, TimedState(state, jnp.int32(0))
+
+    def step(self, key, state, action, task):
+        action = jnp.clip(action, -1.0, 1.0)
+        before = state.simulator
+        # brax writes the new metrics into the dictionary of the old state
+        copied = before.replace(metrics=dict(before.metrics), info=dict(before.info))
+        with _without_warnings():
+            after = self._env.step(copied, action)
+        diverged = _is_diverged(after)
+        after = jax.tree.map(
+            lambda old, new: jnp.where(diverged, old, new), before, after
+        )
+        time = state.time + 1
+        reward = jnp.where(
+            diverged,
+            self._diverged_reward(task, self.horizon - state.time),
+            self._reward(task, action, after.metrics),
+        )
+        info = {name: after.metrics[name] for name in self._metrics}
+        terminated = diverged | (after.done > 0)
+        truncated = time >= self.horizon
+        return after.obs, TimedState(after, time), reward, terminated, truncated, info
+
+
+@contextlib.contextmanager
+def _without_warnings():
+    """brax warns of its age when it is made, mujoco of brax when that is traced."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _with_type_of(new, old):
+    return jnp.asarray(new, old.dtype)
+
+
+def _is_diverged(state):
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]
+    return ~jnp.all(jnp.array(finite)) | jnp.any(jnp.abs(state.obs) > _DIVERGED)

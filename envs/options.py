@@ -1,0 +1,42 @@
+"""Checks of the options of task families, in the one place where they enter."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+
+def checked_integer(name: str, value: Any, minimum: int) -> int:
+    """Returns `value` as an int.
+
+    Raises:
+      ValueError: if it is not an integer of at least `minimum`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, not {value!r}")
+    return number
+
+
+def checked_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Returns `value`.
+
+    Raises:
+      ValueError: if it is not one of `choices`.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def checked_boolean(name: str, value: Any) -> bool:
+    """Returns `value`.
+
+    Raises:
+      ValueError: if it is not True or False.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+    return value

@@ -1,0 +1,332 @@
+"""What every registered environment keeps to; a new one is tested by being there."""
+
+import functools
+import subprocess
+import sys
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnax.environments import spaces
+from jax.flatten_util import ravel_pytree
+
+import envs
+from envs.wrappers import TaskInObservation
+
+HORIZON = 5
+STEPS = 2 * HORIZON
+LANES = 64  # trajectories of the vmapped program
+# a robot's programs run for moments and compile for long
+FAST_COMPILE = {"xla_backend_optimization_level": 0}
+
+every_environment = pytest.mark.parametrize("name", sorted(envs.ENVIRONMENTS))
+
+
+class Trajectory(NamedTuple):
+    """What STEPS steps gave, [STEPS, ...]."""
+
+    observation: Any
+    reward: Any
+    terminated: Any
+    truncated: Any
+    info: Any
+
+
+@functools.cache
+def made(name):
+    return envs.make(name, horizon=HORIZON)
+
+
+def unrolled(env, key, state, actions, task):
+    """Steps through `actions`, whatever ends on the way."""
+
+    def step(state, inputs):
+        observation, state, *rest = env.step(inputs[0], state, inputs[1], task)
+        return state, Trajectory(observation, *rest)
+
+    keys = jax.random.split(key, STEPS)
+    return jax.lax.scan(step, state, (keys, actions))[1]
+
+
+@functools.cache
+def programs(name, vmapped):
+    """`reset` and `unrolled`, each compiled once: for one lane or for all of them."""
+    env, _ = made(name)
+    reset, unroll = env.reset, functools.partial(unrolled, env)
+    if vmapped:
+        reset, unroll = jax.vmap(reset), jax.vmap(unroll)
+    options = {"compiler_options": FAST_COMPILE}
+    return jax.jit(reset, **options), jax.jit(unroll, **options)
+
+
+def trajectory(name, key, actions, task, vmapped=False):
+    reset, unroll = programs(name, vmapped)
+    return unroll(key, reset(key, task)[1], actions, task)
+
+
+@functools.cache
+def lanes(name):
+    """Keys, random actions and training tasks, [LANES, ...] each."""
+    env, tasks = made(name)
+    unroll_key, action_key, task_key = jax.random.split(jax.random.key(0), 3)
+    action_keys = jax.random.split(action_key, (LANES, STEPS))
+    return (
+        jax.random.split(unroll_key, LANES),
+        jax.jit(jax.vmap(jax.vmap(env.action_space.sample)))(action_keys),
+        jax.jit(jax.vmap(tasks.train))(jax.random.split(task_key, LANES)),
+    )
+
+
+def lane(name, index):
+    return jax.tree.map(lambda leaf: leaf[index], lanes(name))
+
+
+@functools.cache
+def vmapped_trajectory(name):
+    return trajectory(name, *lanes(name), vmapped=True)
+
+
+@functools.cache
+def draws(sample):
+    """Flat tasks, [4096, number of parameters]."""
+    keys = jax.random.split(jax.random.key(0), 4096)
+    return np.asarray(jax.jit(jax.vmap(lambda key: ravel_pytree(sample(key))[0]))(keys))
+
+
+def attributes(obj):
+    """The attributes of an object, and of the objects that these hold."""
+    found = dict(vars(obj))
+    for name, value in vars(obj).items():
+        if hasattr(value, "__dict__") and not isinstance(value, type):
+            found |= {f"{name}.{inner}": held for inner, held in vars(value).items()}
+    return found
+
+
+@every_environment
+def test_types_and_shapes_are_those_of_the_protocol(name):
+    env, tasks = made(name)
+    task = jax.eval_shape(tasks.train, jax.random.key(0))
+    key, action = jax.random.key(0), env.action_space.sample(jax.random.key(1))
+    first, state = jax.eval_shape(env.reset, key, task)
+    outputs = jax.eval_shape(env.step, key, state, action, task)
+    observation, next_state, reward, terminated, truncated, info = outputs
+
+    for array in (first, observation):
+        assert array.shape == env.observation_space.shape
+        assert array.dtype == env.observation_space.dtype
+    assert (reward.shape, reward.dtype) == ((), jnp.float32)
+    for end in (terminated, truncated):
+        assert (end.shape, end.dtype) == ((), jnp.bool_)
+    assert all(scalar.shape == () for scalar in info.values())
+    same = jax.tree.map(
+        lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), state, next_state
+    )
+    assert jax.tree.all(same)
+
+
+@every_environment
+def test_continuous_actions_are_in_minus_one_to_one(name):
+    space = made(name)[0].action_space
+    assert isinstance(space, spaces.Discrete) or (space.low, space.high) == (-1, 1)
+
+
+@every_environment
+def test_spaces_hold_along_random_actions(name):
+    env, _ = made(name)
+    keys, _, tasks = lanes(name)
+    steps = vmapped_trajectory(name)
+    ended = steps.terminated | steps.truncated
+    alive = jnp.cumsum(ended, axis=1) - ended == 0
+    contains = jax.vmap(env.observation_space.contains)
+    assert contains(programs(name, True)[0](keys, tasks)[0]).all()
+    assert (jax.vmap(contains)(steps.observation) | ~alive).all()
+    assert jnp.isfinite(steps.reward).all()
+
+
+@every_environment
+def test_vmap_over_tasks_equals_a_loop(name):
+    batched = vmapped_trajectory(name)
+    for index in range(4):
+        jax.tree.map(
+            lambda all_lanes, one: np.testing.assert_allclose(
+                all_lanes[index],  # noqa: B023
+                one,
+                rtol=1e-3,
+                atol=1e-3,
+            ),
+            batched,
+            trajectory(name, *lane(name, index)),
+        )
+
+
+@every_environment
+def test_equal_keys_give_equal_trajectories(name):
+    first, second = (trajectory(name, *lane(name, 0)) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+@every_environment
+def test_horizon_truncates_exactly_at_its_last_step(name):
+    steps = np.arange(1, STEPS + 1)
+    truncated = vmapped_trajectory(name).truncated
+    assert (np.asarray(truncated) == (steps >= HORIZON)).all()
+
+
+@every_environment
+def test_step_does_not_reset_at_the_horizon(name):
+    """An episode goes on past its horizon as it does when time is left.
+
+    A state counts its steps in `time`, so that a test can set the clock back.
+    """
+    key, actions, task = lane(name, 0)
+    reset, unroll = programs(name, False)
+    _, state = reset(key, task)
+    late = unroll(key, state, actions, task)
+    early = unroll(key, state._replace(time=state.time - STEPS), actions, task)
+    assert late.truncated.any() and not early.truncated.any()
+    for field in ("observation", "reward", "terminated"):
+        np.testing.assert_array_equal(getattr(late, field), getattr(early, field))
+
+
+@every_environment
+def test_extreme_actions_give_finite_observations_and_rewards(name):
+    env, _ = made(name)
+    key, actions, task = lane(name, 0)
+    if isinstance(env.action_space, spaces.Discrete):
+        extremes = [0, env.action_space.n - 1]
+    else:
+        extremes = [-1.0, 1.0, 1e30, -jnp.inf, jnp.inf]
+    for extreme in extremes:
+        steps = trajectory(name, key, jnp.full_like(actions, extreme), task)
+        assert jnp.isfinite(steps.observation).all()
+        assert jnp.isfinite(steps.reward).all()
+
+
+@every_environment
+def test_actions_beyond_the_box_count_as_its_edge(name):
+    if isinstance(made(name)[0].action_space, spaces.Discrete):
+        pytest.skip("discrete actions")
+    key, actions, task = lane(name, 0)
+    edge, beyond = (
+        trajectory(name, key, jnp.full_like(actions, value), task)
+        for value in (1.0, jnp.inf)
+    )
+    jax.tree.map(np.testing.assert_array_equal, edge, beyond)
+
+
+@every_environment
+def test_every_task_parameter_changes_the_trajectory(name):
+    keys, actions, tasks = lanes(name)
+    flat, unravel = ravel_pytree(jax.tree.map(lambda x: x[0], tasks))
+    other, _ = ravel_pytree(jax.tree.map(lambda x: x[1], tasks))
+
+    def outcome(flat_task):
+        repeated = jnp.broadcast_to(flat_task, (LANES, *flat_task.shape))
+        batch = jax.vmap(unravel)(repeated)
+        steps = trajectory(name, keys, actions, batch, vmapped=True)
+        return np.append(steps.observation.ravel(), steps.reward.ravel())
+
+    base = outcome(flat)
+    for index in range(flat.size):
+        changed = outcome(flat.at[index].set(other[index]))
+        assert np.any(changed != base), f"parameter {index} does nothing"
+
+
+@every_environment
+def test_tracing_leaks_nothing_and_leaves_the_environment_as_it_was(name):
+    env, _ = made(name)
+    key, actions, task = lane(name, 0)
+    before = attributes(env)
+    with jax.checking_leaks():
+        _, state = jax.eval_shape(env.reset, key, task)
+        jax.eval_shape(env.step, key, state, actions[0], task)
+    after = attributes(env)
+    assert before.keys() == after.keys()
+    assert all(after[attribute] is value for attribute, value in before.items())
+
+
+@every_environment
+def test_task_draws_have_one_structure_and_differ(name):
+    _, tasks = made(name)
+    expected = jax.eval_shape(tasks.train, jax.random.key(0))
+    for sample in filter(None, (tasks.train, tasks.test, tasks.ood)):
+        assert jax.eval_shape(sample, jax.random.key(0)) == expected
+        flat = draws(sample)
+        assert np.isfinite(flat).all()
+        assert (flat.std(axis=0) > 0).all()
+    for fixed in tasks.fixed.values():
+        shapes = jax.tree.map(lambda leaf: leaf.shape[1:], fixed())
+        assert shapes == jax.tree.map(lambda leaf: leaf.shape, expected)
+
+
+@every_environment
+def test_out_of_distribution_tasks_lie_outside_those_of_training(name):
+    _, tasks = made(name)
+    if tasks.ood is None:
+        pytest.skip("no natural outside")
+    train, outside = draws(tasks.train), draws(tasks.ood)
+    low, high = train.min(axis=0), train.max(axis=0)
+    assert ((outside < low) | (outside > high)).any(axis=1).all()
+
+
+@every_environment
+def test_oracle_sees_the_task_beside_the_observation(name):
+    env, tasks = made(name)
+    oracle = TaskInObservation(env, tasks)
+    before = attributes(oracle)
+    task = tasks.train(jax.random.key(3))
+    num_parameters = draws(tasks.train).shape[1]
+    shape = jax.eval_shape(oracle.reset, jax.random.key(0), task)[0].shape
+    assert shape == oracle.observation_space.shape
+    assert shape[0] == env.observation_space.shape[0] + num_parameters
+    assert (oracle.action_space, oracle.horizon) == (env.action_space, env.horizon)
+    assert all(attributes(oracle)[name] is value for name, value in before.items())
+
+
+@every_environment
+def test_unknown_option_is_one_line_that_names_the_choices(name):
+    with pytest.raises(ValueError) as error:
+        envs.make(name, horizn=3)
+    message = str(error.value)
+    assert "\n" not in message
+    assert "'horizon'" in message
+    assert all(option in message for option in envs.option_defaults(name))
+
+
+@every_environment
+@pytest.mark.parametrize("horizon", [0, -1, 2.5, "10", True, None])
+def test_horizon_out_of_range_is_refused(name, horizon):
+    with pytest.raises(ValueError, match="horizon must be an integer >= 1"):
+        envs.make(name, horizon=horizon)
+
+
+def test_unknown_environment_is_one_line_that_names_the_choices():
+    with pytest.raises(ValueError) as error:
+        envs.make("pont")
+    message = str(error.value)
+    assert "\n" not in message
+    assert "did you mean 'point'?" in message
+    assert all(name in message for name in envs.ENVIRONMENTS)
+
+
+def test_only_robots_import_brax():
+    code = """
+import sys, envs
+for name in envs.ENVIRONMENTS:
+    envs.option_defaults(name)
+for name in ("point", "cartpole", "pendulum", "bernoulli_bandit"):
+    envs.make(name)
+assert not {"brax", "mujoco"} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_half_cheetah_reward_is_the_published_one():
+    """Finn et al. (2017): -|velocity - target| - 0.05 ||action||^2."""
+    _, actions, targets = lanes("half_cheetah_velocity")
+    steps = vmapped_trajectory("half_cheetah_velocity")
+    error = jnp.abs(steps.info["x_velocity"] - targets[:, None])
+    expected = -error - 0.05 * jnp.sum(actions**2, axis=-1)
+    np.testing.assert_allclose(steps.reward, expected, rtol=1e-5)
