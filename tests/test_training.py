@@ -1,0 +1,140 @@
+"""The outer loop: traced once, the same for every way of chunking, and it learns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnax.environments import spaces
+
+from metarl_jax import training
+from metarl_jax.algorithms import ALGORITHMS, MamlConfig, make
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.optimizers import AdamConfig, TrustRegionConfig
+from metarl_jax.task_axis import TaskAxis
+
+
+class Target:
+    """A probe: one step, and the reward is minus the distance to the task's target."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (1,))
+    action_space = spaces.Box(-1.0, 1.0, (1,))
+    horizon = 1
+
+    def reset(self, key, task):
+        return jnp.ones(1), ()
+
+    def step(self, key, state, action, task):
+        reward = -jnp.abs(action[0] - task)
+        return jnp.ones(1), (), reward, jnp.array(True), jnp.array(False), {}
+
+
+class CountedTarget(Target):
+    """Counts how often its step is traced."""
+
+    def __init__(self):
+        self.traces = 0
+
+    def step(self, *arguments):
+        self.traces += 1
+        return super().step(*arguments)
+
+
+def either_side(key):
+    return jnp.where(jax.random.bernoulli(key), 0.8, -0.8)
+
+
+PROBE = MamlConfig(
+    num_episodes=64,
+    inner_step_sizes=(0.3,),
+    network=NetworkConfig(hidden_sizes=(8,), initial_std=0.5),
+    outer=AdamConfig(learning_rate=2e-2),
+)
+
+
+def run(config, num_iterations, chunk=10, num_seeds=1, env=None, axis=None, start=None):
+    axis = axis or TaskAxis()
+    algorithm = make(env or Target(), config, axis)
+    step = training.meta_step(algorithm, either_side, axis, num_tasks=8)
+    settings = training.TrainingConfig(num_seeds=num_seeds)
+    state = start or training.initial_state(algorithm, settings)
+    collected = []
+    for latest, metrics in training.train(step, state, num_iterations, chunk):
+        state = latest
+        collected.append(metrics)
+    joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *collected)
+    return state, joined
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PROBE,
+        MamlConfig(
+            num_episodes=64,
+            inner_step_sizes=(0.3,),
+            network=NetworkConfig(hidden_sizes=(8,), initial_std=0.5),
+            outer=TrustRegionConfig(max_kl=0.05),
+        ),
+    ],
+    ids=lambda config: type(config.outer).__name__,
+)
+def test_maml_learns_to_step_to_either_side(config):
+    """No policy that does not adapt returns more than -0.8, the distance to both."""
+    _, metrics = run(config, 80)
+    before = metrics["return_0"][0, -10:].mean()
+    after = metrics["return_1"][0, -10:].mean()
+    assert before < -0.75
+    assert after > -0.55
+
+
+def test_every_algorithm_is_built_from_its_config():
+    for config_type in ALGORITHMS:
+        algorithm = make(Target(), config_type(num_episodes=2), TaskAxis())
+        state = algorithm.init(jax.random.key(0))
+        trial = algorithm.adapt(jax.random.key(1), state.params, jnp.array(0.5))
+        assert trial.reward.shape == (config_type().num_adaptation_steps + 1, 1, 2)
+
+
+def test_step_is_traced_once():
+    env = CountedTarget()
+    run(PROBE, 4, chunk=2, num_seeds=3, env=env)
+    once = env.traces
+    env.traces = 0
+    run(PROBE, 40, chunk=2, num_seeds=3, env=env)
+    assert env.traces == once == 1
+
+
+def test_chunks_of_any_length_give_the_same_run():
+    state, metrics = run(PROBE, 12, chunk=12)
+    other_state, other_metrics = run(PROBE, 12, chunk=4)
+    assert_close(metrics, other_metrics)
+    assert_close(state.train_state, other_state.train_state)
+
+
+def test_seeds_in_one_program_equal_single_runs():
+    _, together = run(PROBE, 5, num_seeds=3)
+    _, alone = run(PROBE, 5, num_seeds=1)
+    assert_close({name: v[:1] for name, v in together.items()}, alone)
+    assert not np.allclose(together["return_1"][0], together["return_1"][1])
+
+
+def test_tasks_in_chunks_give_the_run_of_all_at_once():
+    _, whole = run(PROBE, 5)
+    _, chunked = run(PROBE, 5, axis=TaskAxis(chunk_size=2))
+    assert_close(whole, chunked)
+
+
+def test_resuming_from_a_state_continues_the_same_run():
+    halfway, _ = run(PROBE, 4, chunk=2)
+    resumed, _ = run(PROBE, 8, chunk=2, start=halfway)
+    straight, _ = run(PROBE, 8, chunk=2)
+    for left, right in zip(
+        jax.tree.leaves(resumed.train_state),
+        jax.tree.leaves(straight.train_state),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(left, right)
+
+
+def assert_close(left, right):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 2e-4, 1e-5), left, right)
