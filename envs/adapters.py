@@ -189,7 +189,7 @@ class _BraxEnvironment:
 
 @contextlib.contextmanager
 def _without_warnings():
-    """brax warns of its age when it is made, mujoco of brax when that is traced."""
+    """Brax warns of its age when it is made, mujoco of brax when that is traced."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -30,7 +30,7 @@ _OOD = (
 
 
 def make(horizon: int = 200, signed_force: bool = True) -> tuple[Any, TaskDistribution]:
-    """gymnax's CartPole-v1; the task is a `CartPoleTask`.
+    """Gymnax's CartPole-v1; the task is a `CartPoleTask`.
 
     Observes the cart's position (m) and velocity, the pole's angle (rad) and angular
     velocity, [4]. The reward is 1 a step; an episode ends when the cart is further

@@ -12,7 +12,7 @@ _BACKENDS = ("spring", "positional", "generalized", "mjx")
 
 
 def make(horizon: int = 200, backend: str = "spring") -> tuple[Any, TaskDistribution]:
-    """brax's planar half-cheetah; the task is the target velocity in m/s, [].
+    """Brax's planar half-cheetah; the task is the target velocity in m/s, [].
 
     The reward of a step is -|v - target| - 0.05 ||a||^2, where v is the mean velocity
     of the torso over the step and a the clipped action, [6]. An episode has no

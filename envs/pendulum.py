@@ -32,7 +32,7 @@ _OOD = (
 def make(
     horizon: int = 200, signed_torque: bool = True
 ) -> tuple[Any, TaskDistribution]:
-    """gymnax's Pendulum-v1; the task is a `PendulumTask`.
+    """Gymnax's Pendulum-v1; the task is a `PendulumTask`.
 
     Observes the cosine and sine of the angle from upright and the angular velocity
     (rad/s, within 8), [3]; the action is the torque as a fraction of the motor's,
