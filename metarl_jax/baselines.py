@@ -56,6 +56,7 @@ def linear_feature_baseline(
 def _features(observation: Array, step: Array) -> Array:
     """[T, E, F] features of observations [T, E, ...] at steps [T, E]."""
     observation = observation.reshape(step.shape + (-1,))
+    observation = observation.astype(jnp.result_type(float, observation.dtype))
     bound = _LARGEST_OBSERVATION
     observation = jnp.clip(observation, -bound, bound)
     time = (step / _TIME_UNIT).astype(observation.dtype)[..., None]
