@@ -1,8 +1,13 @@
 """Small environments, data and policies with known answers, for all tests."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
@@ -96,6 +101,17 @@ def to_float64(tree):
     )
 
 
+def run_with_two_devices(path: str) -> None:
+    """Runs a test file as a program, on a CPU that simulates two devices."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(path).parents[1]),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": "2",
+    }
+    subprocess.run([sys.executable, path], check=True, env=environment)
+
+
 def relative_error(estimate, truth) -> float:
     """|estimate - truth| / |truth| over all leaves of two pytrees."""
     estimate, truth = map(flatten, (estimate, truth))
@@ -105,6 +121,14 @@ def relative_error(estimate, truth) -> float:
 def cosine(left, right) -> float:
     left, right = map(flatten, (left, right))
     return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
+
+
+def central_differences(fn, params, size=1e-5) -> np.ndarray:
+    """The gradient of `fn` by differences along each parameter, flat; in float64."""
+    flat, unravel = jax.flatten_util.ravel_pytree(params)
+    ends = flat + size * jnp.eye(flat.size), flat - size * jnp.eye(flat.size)
+    above, below = (jax.lax.map(lambda end: fn(unravel(end)), end) for end in ends)
+    return np.asarray((above - below) / (2 * size))
 
 
 def flatten(tree) -> np.ndarray:
