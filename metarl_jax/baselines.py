@@ -1,5 +1,6 @@
 """Baselines that are fitted to the data which they serve."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -56,6 +57,7 @@ def linear_feature_baseline(
 def _features(observation: Array, step: Array) -> Array:
     """[T, E, F] features of observations [T, E, ...] at steps [T, E]."""
     observation = observation.reshape(step.shape + (-1,))
+    observation = observation.astype(jnp.result_type(float, observation.dtype))
     bound = _LARGEST_OBSERVATION
     observation = jnp.clip(observation, -bound, bound)
     time = (step / _TIME_UNIT).astype(observation.dtype)[..., None]
@@ -71,7 +73,9 @@ def _ridge_regression(features: Array, target: Array, included: Array) -> Array:
     mean_square = jnp.sum(features**2 * included[..., None], axis=(0, 1)) / count
     scale = jax.lax.rsqrt(jnp.where(mean_square > 0, mean_square, 1.0))
     features = features * scale * included[..., None]
-    moments = jnp.einsum("tef,teg->fg", features, features) / count
-    correlation = jnp.einsum("tef,te->f", features, target) / count
+    # accelerators round factors to 10 bits otherwise, more than the ridge can mend
+    product = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    moments = product("tef,teg->fg", features, features) / count
+    correlation = product("tef,te->f", features, target) / count
     ridge = _RIDGE * jnp.eye(moments.shape[0], dtype=moments.dtype)
     return scale * jax.scipy.linalg.solve(moments + ridge, correlation, assume_a="pos")

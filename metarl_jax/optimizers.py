@@ -14,6 +14,8 @@ from metarl_jax.losses import DistributionLoss, mean_kl
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import Array, Distribution, Metrics, Params, Rollout
 
+_SMALLEST = 1e-30  # keeps divisions finite where a gradient is zero
+
 
 class MetaObjective(NamedTuple):
     """What a gradient method minimises, on the trial [K+1, T, E] of one task."""
@@ -134,7 +136,7 @@ def trust_region(
         direction = conjugate_gradient(
             fisher, gradient, config.conjugate_gradient_steps
         )
-        curvature = jnp.maximum(direction @ fisher(direction), 1e-8)
+        curvature = jnp.maximum(direction @ fisher(direction), _SMALLEST)
         step = -jnp.sqrt(2 * config.max_kl / curvature) * direction
 
         def evaluate(flat: Array) -> tuple[Array, Array]:
@@ -208,7 +210,7 @@ def conjugate_gradient(
     Args:
       product: x -> A x.
       target: [P].
-      num_steps: products to spend; a residual of 1e-10 ends the search early.
+      num_steps: products to spend; a residual of 1e-5 |target| ends the search early.
 
     Returns:
       x, [P].
@@ -231,10 +233,11 @@ def conjugate_gradient(
         )
 
     def step_unless_solved(index, state: _Residual) -> _Residual:
-        solved = state.squared_norm < 1e-10
+        solved = state.squared_norm <= tolerance
         return jax.lax.cond(solved, lambda s: s, partial(step, index), state)
 
     start = _Residual(jnp.zeros_like(target), target, target, target @ target)
+    tolerance = 1e-10 * start.squared_norm
     return jax.lax.fori_loop(0, num_steps, step_unless_solved, start).solution
 
 

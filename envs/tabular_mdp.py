@@ -1,0 +1,92 @@
+"""Random finite MDPs: the transitions and rewards are the task."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+
+from envs.tasks import TaskDistribution
+
+
+class MdpTask(NamedTuple):
+    """A finite MDP with S states and A actions."""
+
+    transition: jax.Array  # [S, A, S]; probability of the next state
+    reward: jax.Array  # [S, A]; mean reward
+    initial: jax.Array  # [S]; probability of the first state
+
+
+class MdpState(NamedTuple):
+    index: jax.Array  # []; the number of the current state
+    time: jax.Array  # []
+
+
+class TabularMdp:
+    """A finite MDP whose state is observed one-hot, [S].
+
+    The reward is the mean reward of the state and action plus Gaussian noise. Nothing
+    is terminal: every episode has `horizon` steps.
+    """
+
+    def __init__(
+        self,
+        num_states: int = 10,
+        num_actions: int = 5,
+        horizon: int = 10,
+        reward_noise: float = 1.0,
+    ):
+        self.num_states = num_states
+        self.horizon = horizon
+        self.reward_noise = reward_noise
+        self.observation_space = spaces.Box(0.0, 1.0, (num_states,))
+        self.action_space = spaces.Discrete(num_actions)
+
+    def reset(self, key, task):
+        index = jax.random.categorical(key, jnp.log(task.initial))
+        state = MdpState(index, jnp.zeros((), jnp.int32))
+        return self._observe(state), state
+
+    def step(self, key, state, action, task):
+        next_key, noise_key = jax.random.split(key)
+        probability = task.transition[state.index, action]
+        reward = task.reward[state.index, action]
+        if self.reward_noise:
+            reward += self.reward_noise * jax.random.normal(noise_key)
+        index = jax.random.categorical(next_key, jnp.log(probability))
+        state = MdpState(index, state.time + 1)
+        terminated = jnp.array(False)
+        truncated = state.time >= self.horizon
+        return self._observe(state), state, reward, terminated, truncated, {}
+
+    def _observe(self, state):
+        return jax.nn.one_hot(state.index, self.num_states)
+
+
+def make(
+    num_states: int = 10,
+    num_actions: int = 5,
+    horizon: int = 10,
+    reward_noise: float = 1.0,
+) -> tuple[TabularMdp, TaskDistribution]:
+    """Transitions Dirichlet(1), mean rewards N(1, 1); episodes start in state 0.
+
+    The defaults are the published ones.
+
+    References:
+      Duan et al., RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning
+      (2016), section 3.1.2, https://arxiv.org/abs/1611.02779
+    """
+
+    def sample(key):
+        transition_key, reward_key = jax.random.split(key)
+        return MdpTask(
+            transition=jax.random.dirichlet(
+                transition_key, jnp.ones(num_states), (num_states, num_actions)
+            ),
+            reward=1.0 + jax.random.normal(reward_key, (num_states, num_actions)),
+            initial=jax.nn.one_hot(0, num_states),
+        )
+
+    env = TabularMdp(num_states, num_actions, horizon, reward_noise)
+    return env, TaskDistribution(train=sample, test=sample)

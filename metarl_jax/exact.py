@@ -1,0 +1,188 @@
+"""Exact quantities of finite tabular MDPs, by dynamic programming.
+
+The truth against which sampled estimates are measured. All functions are written in
+JAX operations and can be differentiated to every order. Policies are softmax-tabular:
+pi(a | s) is the softmax of a table of logits [S, A], which is what `tabular_policy`
+acts by. Letters besides those of `types.py`: S states, A actions.
+
+How this corresponds to the sampled losses. The objective is
+
+    J(theta) = E[ sum_t gamma**t * r_t ],  t = 0 .. T-1,
+
+over episodes of exactly T steps. A loss of `losses.policy_gradient` averages over time
+steps, not over episodes, so what it estimates is L = -J / T up to a constant, and a
+step of size alpha on L moves theta by alpha / T * grad J. This holds with
+`AdvantageConfig(trace_decay=1, normalize=False)`, and where gamma < 1 with
+`losses.discount_weighted`, since without the weight gamma**t a policy gradient belongs
+to no objective. In the limit of many episodes every surrogate has the gradient of L;
+DiCE also has its Hessian, and `likelihood_ratio` that of `low_variance_objective`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.distributions import Categorical
+from metarl_jax.types import Array, Policy
+
+
+class TabularMdp(NamedTuple):
+    """A finite MDP; any object with these fields will do, such as a task of `envs`."""
+
+    transition: Array  # [S, A, S]; probability of the next state
+    reward: Array  # [S, A]; mean reward
+    initial: Array  # [S]; probability of the first state
+
+
+# (mdp, logits [S, A], horizon, discount) -> scalar
+Objective = Callable[[TabularMdp, Array, int, float], Array]
+
+
+def tabular_policy(num_states: int, num_actions: int) -> Policy:
+    """The softmax-tabular policy for one-hot observations; its parameters are logits.
+
+    Starts uniform: `init` gives zeros [S, A].
+    """
+    return Policy(
+        init=lambda key: jnp.zeros((num_states, num_actions)),
+        apply=lambda logits, observation, memory: (
+            Categorical(observation @ logits),
+            memory,
+        ),
+    )
+
+
+def expected_return(
+    mdp: TabularMdp, logits: Array, horizon: int, discount: float
+) -> Array:
+    """J, the expected discounted return of one episode of `horizon` steps.
+
+    Args:
+      mdp: the MDP.
+      logits: of the policy, [S, A].
+      horizon: T.
+      discount: gamma.
+
+    Returns:
+      J(logits), a scalar.
+    """
+    first = action_values(mdp, logits, horizon, discount)[0]
+    return jnp.einsum("s,sa,sa->", mdp.initial, jax.nn.softmax(logits), first)
+
+
+def low_variance_objective(
+    mdp: TabularMdp, logits: Array, horizon: int, discount: float
+) -> Array:
+    """What `losses.likelihood_ratio` becomes in the limit of many episodes.
+
+    The states and the action values are those of the policy that collected the data
+    and do not move with `logits`: sum_t gamma**t E[Q_t(s_t, a)] with s_t ~ the old
+    policy and a ~ the new. Its gradient is that of `expected_return`; its Hessian
+    lacks the two terms in which actions change later states.
+
+    Args:
+      mdp: the MDP.
+      logits: of the policy, [S, A].
+      horizon: T.
+      discount: gamma.
+
+    Returns:
+      A scalar, equal to J up to a constant and to first order.
+
+    References:
+      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019), section 4 and
+      appendix A, https://arxiv.org/abs/1810.06784
+    """
+    behavior = jax.lax.stop_gradient(logits)  # the data was collected before the step
+    return jnp.einsum(
+        "t,ts,sa,tsa->",
+        discount ** jnp.arange(horizon),
+        state_probabilities(mdp, behavior, horizon),
+        jax.nn.softmax(logits),
+        action_values(mdp, behavior, horizon, discount),
+    )
+
+
+def adapted_logits(
+    mdp: TabularMdp,
+    logits: Array,
+    step_sizes: Sequence[float],
+    horizon: int,
+    discount: float,
+    objective: Objective = expected_return,
+) -> Array:
+    """The logits after one exact policy-gradient step of each size.
+
+    Args:
+      mdp: the MDP.
+      logits: where adaptation starts, [S, A].
+      step_sizes: K sizes alpha_k, on the scale of the sampled losses, L = -J / T.
+      horizon: T.
+      discount: gamma.
+      objective: what a step ascends; `low_variance_objective` takes the same steps
+        but lets another second derivative through.
+
+    Returns:
+      logits_K, [S, A], where logits_{k+1} = logits_k + alpha_k / T * grad J(logits_k).
+    """
+    for size in step_sizes:
+        gradient = jax.grad(objective, argnums=1)(mdp, logits, horizon, discount)
+        logits = logits + size / horizon * gradient
+    return logits
+
+
+def meta_objective(
+    mdp: TabularMdp,
+    logits: Array,
+    step_sizes: Sequence[float],
+    horizon: int,
+    discount: float,
+    objective: Objective = expected_return,
+) -> Array:
+    """The loss -J / T of the policy after K steps of exact adaptation, a scalar.
+
+    Its gradient by `logits` is the exact meta-gradient of MAML in one task: the
+    gradient of L(theta - alpha * grad E[L(theta)]). The expectation is inside; this
+    is the limit of many episodes, and not the mean over adaptations to few.
+
+    Args:
+      mdp: the MDP.
+      logits: the meta-parameters, [S, A].
+      step_sizes: as in `adapted_logits`.
+      horizon: T.
+      discount: gamma.
+      objective: what adaptation ascends, as in `adapted_logits`.
+
+    References:
+      Finn et al., Model-Agnostic Meta-Learning (2017), equation 4,
+      https://arxiv.org/abs/1703.03400
+    """
+    adapted = adapted_logits(mdp, logits, step_sizes, horizon, discount, objective)
+    return -expected_return(mdp, adapted, horizon, discount) / horizon
+
+
+def action_values(
+    mdp: TabularMdp, logits: Array, horizon: int, discount: float
+) -> Array:
+    """Q_t(s, a): the expected discounted return from time t on, [T, S, A]."""
+    policy = jax.nn.softmax(logits)
+
+    def back_up(following: Array, _) -> tuple[Array, Array]:
+        value = mdp.reward + discount * mdp.transition @ following
+        return jnp.sum(policy * value, axis=-1), value
+
+    zero = jnp.zeros_like(mdp.initial)
+    return jax.lax.scan(back_up, zero, length=horizon, reverse=True)[1]
+
+
+def state_probabilities(mdp: TabularMdp, logits: Array, horizon: int) -> Array:
+    """P(s_t = s) at each time t, [T, S]."""
+    policy = jax.nn.softmax(logits)
+
+    def advance(probability: Array, _) -> tuple[Array, Array]:
+        following = jnp.einsum("s,sa,saz->z", probability, policy, mdp.transition)
+        return following, probability
+
+    return jax.lax.scan(advance, mdp.initial, length=horizon)[1]

@@ -1,0 +1,226 @@
+"""Dynamic programming against enumeration, and sampled meta-gradients against it."""
+
+import itertools
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import probe
+import pytest
+
+from envs.tabular_mdp import TabularMdp as TabularEnvironment
+from metarl_jax import exact, losses
+from metarl_jax.adaptation import gradient_adaptation, step_sizes
+from metarl_jax.algorithms.maml import MamlConfig, inner_loop, meta_objective
+from metarl_jax.losses import AdvantageConfig
+from metarl_jax.rollouts import collect
+
+
+def enumerated_return(mdp, logits, horizon, discount):
+    """The return of every trajectory, weighted by its probability, in numpy."""
+    transition, reward, initial = map(np.asarray, mdp)
+    policy = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    total = 0.0
+    for path in itertools.product(*map(range, reward.shape * horizon)):
+        states, actions = path[::2], path[1::2]
+        probability = initial[states[0]] * np.prod(policy[states, actions])
+        for t in range(horizon - 1):
+            probability *= transition[states[t], actions[t], states[t + 1]]
+        total += probability * np.sum(
+            discount ** np.arange(horizon) * reward[states, actions]
+        )
+    return total
+
+
+def test_expected_return_equals_the_sum_over_all_trajectories():
+    mdp, logits = probe.random_mdp(0, 3, 2), probe.random_logits(0, 3, 2)
+    actual = exact.expected_return(mdp, logits, 4, 0.9)
+    expected = enumerated_return(mdp, np.asarray(logits), 4, 0.9)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_one_state_returns_a_geometric_series():
+    mdp = exact.TabularMdp(jnp.ones((1, 1, 1)), jnp.full((1, 1), 2.0), jnp.ones(1))
+    actual = exact.expected_return(mdp, jnp.zeros((1, 1)), 4, 0.5)
+    np.testing.assert_allclose(actual, 2 * (1 + 0.5 + 0.25 + 0.125))
+
+
+def test_adaptation_to_a_bandit_equals_the_replicator_step():
+    reward, size = np.array([1.0, 0.0, 3.0]), 0.6
+    mdp = exact.TabularMdp(jnp.ones((1, 3, 1)), jnp.asarray(reward)[None], jnp.ones(1))
+    # grad J = T pi (r - mean r), and the loss divides by T
+    actual = exact.adapted_logits(mdp, jnp.zeros((1, 3)), (size,), 5, 1.0)
+    expected = size * (reward - reward.mean()) / 3
+    np.testing.assert_allclose(actual[0], expected, rtol=1e-5)
+
+
+def gradient_and_differences(objective):
+    mdp, logits = probe.random_mdp(1, 3, 2), probe.random_logits(1, 3, 2)
+    return probe.gradient_and_differences(
+        lambda x: exact.meta_objective(mdp, x, (3.0, 2.0), 4, 0.9, objective), logits
+    )
+
+
+def test_exact_meta_gradient_equals_central_differences():
+    with jax.enable_x64(True):
+        actual, expected = gradient_and_differences(exact.expected_return)
+    assert probe.relative_error(actual, expected) < 1e-7
+
+
+def test_low_variance_objective_leaves_the_steps_and_changes_their_derivative():
+    with jax.enable_x64(True):
+        actual, expected = gradient_and_differences(exact.low_variance_objective)
+        truth = gradient_and_differences(exact.expected_return)[1]
+    np.testing.assert_allclose(expected, truth, rtol=1e-7)
+    assert probe.relative_error(actual, expected) > 0.05
+
+
+class Case(NamedTuple):
+    num_states: int
+    num_actions: int
+    horizon: int
+    sizes: tuple[float, ...]  # of the adaptation steps
+    discount: float
+    seed: int
+    surrogates: tuple[str, ...]
+
+
+ONE_STEP = Case(4, 3, 5, (10.0,), 1.0, 7, tuple(losses.SURROGATES))
+TWO_STEPS = Case(4, 3, 5, (5.0, 5.0), 1.0, 6, ("dice", "likelihood_ratio"))
+DISCOUNTED = Case(3, 2, 4, (8.0,), 0.7, 3, ("dice", "likelihood_ratio"))
+
+
+def problem(case):
+    shape = case.num_states, case.num_actions
+    return probe.random_mdp(case.seed, *shape), probe.random_logits(case.seed, *shape)
+
+
+@cache
+def truth(case, objective=exact.expected_return):
+    """The exact meta-gradient, where adaptation ascends `objective`."""
+    mdp, logits = problem(case)
+    horizon, discount = case.horizon, case.discount
+    value = lambda logits: exact.meta_objective(
+        mdp, logits, case.sizes, horizon, discount, objective
+    )
+    return jax.jit(jax.grad(value))(logits)
+
+
+@cache
+def first_order_truth(case):
+    """The exact gradient of the adapted policy's loss, at the adapted policy."""
+    mdp, logits = problem(case)
+    adapted = exact.adapted_logits(mdp, logits, case.sizes, case.horizon, case.discount)
+    return jax.grad(exact.meta_objective, argnums=1)(
+        mdp, adapted, (), case.horizon, case.discount
+    )
+
+
+def learner(case, surrogate):
+    """The library's inner loop and meta-objective, without normalisation."""
+    advantage = AdvantageConfig(discount=case.discount, normalize=False)
+    config = MamlConfig(
+        inner_step_sizes=case.sizes,
+        inner_surrogate=surrogate,
+        inner_advantage=advantage,
+        outer_advantage=advantage,
+    )
+    policy = exact.tabular_policy(case.num_states, case.num_actions)
+    adaptation = inner_loop(policy, config)
+    objective = meta_objective(policy, adaptation, config)
+    if case.discount == 1:
+        return adaptation, objective
+    estimate = losses.discount_weighted(losses.advantages(advantage), case.discount)
+    inner = losses.policy_gradient(losses.SURROGATES[surrogate], estimate)
+    adaptation = gradient_adaptation(
+        losses.of_policy(policy, inner), optax.sgd(step_sizes(case.sizes))
+    )
+    outer = losses.policy_gradient(losses.likelihood_ratio, estimate)
+    return adaptation, meta_objective(policy, adaptation, config)._replace(loss=outer)
+
+
+@cache
+def estimates(case, log2_episodes, num_keys):
+    """Meta-gradients [num_keys, S, A] of each surrogate, from the same trials."""
+    mdp, logits = problem(case)
+    env = TabularEnvironment(case.num_states, case.num_actions, case.horizon)
+    policy = exact.tabular_policy(case.num_states, case.num_actions)
+
+    def estimate(key):
+        adaptation = learner(case, "dice")[0]
+        state, rollouts = adaptation.init(logits), []
+        for stage_key in jax.random.split(key, len(case.sizes) + 1):
+            num_episodes = 2**log2_episodes
+            data = collect(stage_key, env, policy, state.params, mdp, num_episodes)
+            state = adaptation.update(state, data)
+            rollouts.append(data)
+        trial = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rollouts)
+        gradient = lambda name: jax.grad(learner(case, name)[1].value)(logits, trial)
+        return {name: gradient(name) for name in case.surrogates}
+
+    keys = jax.random.split(jax.random.key(0), num_keys)
+    return jax.jit(lambda keys: jax.lax.map(estimate, keys))(keys)
+
+
+def error(case, log2_episodes, num_keys, surrogate, expected):
+    """The root mean square, over keys, of the error relative to the exact gradient."""
+    estimate = estimates(case, log2_episodes, num_keys)[surrogate]
+    distance = np.linalg.norm(estimate - expected, axis=(1, 2))
+    return np.sqrt(np.mean(distance**2)) / np.linalg.norm(truth(case))
+
+
+SIZES = [(10, 32), (14, 4), (18, 2)]  # log2 of the episodes per stage, keys
+
+
+def errors(surrogate, expected):
+    return [error(ONE_STEP, *size, surrogate, expected) for size in SIZES]
+
+
+def assert_shrinks_as_the_inverse_square_root(errors):
+    assert errors[0] > errors[1] > errors[2]
+    assert 8 < errors[0] / errors[2] < 32  # 16 for 256 times the episodes
+
+
+def test_second_order_term_is_half_of_the_meta_gradient():
+    share = probe.relative_error(first_order_truth(ONE_STEP), truth(ONE_STEP))
+    assert 0.5 < share < 0.6
+
+
+def test_dice_converges_to_the_exact_meta_gradient():
+    found = errors("dice", truth(ONE_STEP))
+    assert_shrinks_as_the_inverse_square_root(found)
+    assert found[-1] < 0.02
+    estimate = estimates(ONE_STEP, *SIZES[-1])["dice"][0]
+    assert probe.cosine(estimate, truth(ONE_STEP)) > 0.9995
+
+
+def test_likelihood_ratio_converges_to_within_its_exact_bias():
+    limit = truth(ONE_STEP, exact.low_variance_objective)
+    bias = probe.relative_error(limit, truth(ONE_STEP))
+    assert 0.2 < bias < 0.3
+    assert_shrinks_as_the_inverse_square_root(errors("likelihood_ratio", limit))
+    from_truth = errors("likelihood_ratio", truth(ONE_STEP))
+    np.testing.assert_allclose(from_truth[-1], bias, rtol=0.1)
+
+
+def test_log_probability_does_not_converge_to_the_exact_meta_gradient():
+    found = errors("log_probability", truth(ONE_STEP))
+    assert min(found) > 0.4
+
+
+def test_log_probability_has_hardly_any_second_order_term():
+    found = errors("log_probability", first_order_truth(ONE_STEP))
+    assert found[-1] < 0.05
+
+
+@pytest.mark.parametrize(
+    "case", [TWO_STEPS, DISCOUNTED], ids=["two steps", "discounted"]
+)
+def test_dice_and_likelihood_ratio_each_converge_to_their_limit(case):
+    low_variance = truth(case, exact.low_variance_objective)
+    assert probe.relative_error(low_variance, truth(case)) > 0.2
+    assert error(case, 17, 1, "dice", truth(case)) < 0.05
+    assert error(case, 17, 1, "likelihood_ratio", low_variance) < 0.05

@@ -1,0 +1,88 @@
+"""The meta-gradient as a derivative: on stored trials, in float64."""
+
+import dataclasses
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probe
+import pytest
+
+from envs.point import Point
+from metarl_jax import losses
+from metarl_jax.algorithms.maml import MamlConfig, inner_loop, maml, meta_objective
+from metarl_jax.networks import NetworkConfig, mlp_policy
+from metarl_jax.task_axis import TaskAxis
+
+ENV = Point(horizon=5)
+CONFIG = MamlConfig(
+    num_adaptation_steps=3,
+    num_episodes=4,
+    inner_step_sizes=(0.5, 0.25),
+    network=NetworkConfig(hidden_sizes=(3,), initial_std=0.7),
+)
+POLICY = mlp_policy(ENV.observation_space, ENV.action_space, CONFIG.network)
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@cache
+def stored_trial():
+    """Parameters, and a trial of four stages collected from them."""
+    params = probe.to_float64(probe.quick_jit(POLICY.init)(jax.random.key(0)))
+    adapt = probe.quick_jit(maml(ENV, CONFIG, TaskAxis()).adapt)
+    return params, adapt(jax.random.key(1), params, jnp.array([0.3, -0.2]))
+
+
+def objective(**options):
+    config = dataclasses.replace(CONFIG, **options)
+    return meta_objective(POLICY, inner_loop(POLICY, config), config)
+
+
+def stages(first, last):
+    return jax.tree.map(lambda leaf: leaf[first:last], stored_trial()[1])
+
+
+@pytest.mark.parametrize("surrogate", ["likelihood_ratio", "dice"])
+@pytest.mark.parametrize("num_steps", [1, 2, 3])
+def test_meta_gradient_equals_central_differences(num_steps, surrogate):
+    params, trial = stored_trial()[0], stages(0, num_steps + 1)
+    value = objective(inner_surrogate=surrogate).value
+    gradient, differences = probe.gradient_and_differences(
+        lambda params: value(params, trial), params
+    )
+    assert probe.relative_error(gradient, differences) < 1e-7
+
+
+def test_first_order_maml_drops_the_second_order_term():
+    params, trial = stored_trial()[0], stages(0, 2)
+    estimate = losses.advantages(CONFIG.inner_advantage)
+    loss = losses.policy_gradient(losses.likelihood_ratio, estimate)
+    slope = probe.quick_jit(jax.grad(losses.of_policy(POLICY, loss)))
+    before, after = (jax.tree.map(lambda leaf, k=k: leaf[k], trial) for k in (0, 1))
+    adapted = jax.tree.map(lambda p, g: p - 0.5 * g, params, slope(params, before))
+    first_order, second_order = (
+        probe.quick_jit(jax.grad(objective(first_order=order).value))(params, trial)
+        for order in (True, False)
+    )
+    assert probe.relative_error(first_order, slope(adapted, after)) < 1e-12
+    assert probe.relative_error(first_order, second_order) > 0.1
+
+
+def test_adapting_again_to_the_stored_data_gives_the_policy_that_acted_last():
+    params, trial = stored_trial()
+    distribution = probe.quick_jit(objective().policy)(params, trial)
+    last = jax.tree.map(lambda leaf: leaf[-1], trial)
+    log_prob = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distribution, last.action)
+    np.testing.assert_allclose(log_prob, last.log_prob, rtol=1e-9)
+
+
+def test_every_stage_of_a_trial_is_fresh_data():
+    _, trial = stored_trial()
+    actions = np.asarray(trial.action).reshape(4, -1)
+    assert len(np.unique(actions)) == actions.size

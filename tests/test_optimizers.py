@@ -1,0 +1,208 @@
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import probe
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from envs.point import Point
+from metarl_jax.algorithms.maml import MamlConfig, inner_loop, maml, meta_objective
+from metarl_jax.losses import mean_kl
+from metarl_jax.networks import NetworkConfig, mlp_policy
+from metarl_jax.optimizers import (
+    TrustRegionConfig,
+    backtrack,
+    conjugate_gradient,
+    gradient_descent,
+    trust_region,
+)
+from metarl_jax.task_axis import TaskAxis
+
+CONFIG = MamlConfig(
+    num_adaptation_steps=2,
+    num_episodes=4,
+    inner_step_sizes=(0.5,),
+    network=NetworkConfig(hidden_sizes=(3,), initial_std=0.7),
+)
+REGION = TrustRegionConfig(damping=0.03, conjugate_gradient_steps=40)
+GOALS = np.array([[0.3, 0.2], [-0.4, 0.1], [0.0, -0.3], [0.2, -0.2]])
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@cache
+def problem():
+    """An objective, parameters and the trials of four tasks."""
+    env = Point(horizon=6)
+    policy = mlp_policy(env.observation_space, env.action_space, CONFIG.network)
+    objective = meta_objective(policy, inner_loop(policy, CONFIG), CONFIG)
+    algorithm = maml(env, CONFIG, TaskAxis())
+    params = probe.to_float64(probe.quick_jit(policy.init)(jax.random.key(0)))
+    keys = jax.random.split(jax.random.key(1), len(GOALS))
+    adapt = lambda key, goal: algorithm.adapt(key, params, goal)
+    return objective, params, probe.quick_jit(jax.vmap(adapt))(keys, jnp.asarray(GOALS))
+
+
+@probe.quick_jit
+def trust_region_step(unit):
+    """Where a step from the problem's parameters leads, and its metrics."""
+    objective, params, trials = problem()
+    scaled = lambda distribution, data: unit * objective.loss(distribution, data)
+    optimizer = trust_region(objective._replace(loss=scaled), TaskAxis(), REGION)
+    after, _, metrics = optimizer.update(params, (), trials)
+    return after, metrics
+
+
+def test_trust_region_step_equals_a_dense_solve():
+    objective, params, trials = problem()
+    flat, unravel = ravel_pytree(params)
+    policy = lambda flat, trial: objective.policy(unravel(flat), trial)
+    value = lambda flat, trial: objective.value(unravel(flat), trial)
+    kl = lambda new, trial: mean_kl(policy(flat, trial), policy(new, trial))
+    mean = lambda fn: np.mean(
+        probe.quick_jit(jax.vmap(fn, (None, 0)))(flat, trials), axis=0
+    )
+    damped = mean(jax.hessian(kl)) + REGION.damping * np.eye(flat.size)
+    gradient = mean(jax.grad(value))
+    direction = np.linalg.solve(damped, gradient)
+    length = np.sqrt(2 * REGION.max_kl / (direction @ damped @ direction))
+    after, metrics = trust_region_step(1.0)
+    share = REGION.backtrack_ratio ** int(metrics["backtracks"])
+    step = probe.flatten(after) - flat
+    assert probe.relative_error(step, -share * length * direction) < 1e-4
+
+
+def test_trust_region_step_lowers_the_loss_within_the_bound_on_kl():
+    objective, params, trials = problem()
+    after, metrics = trust_region_step(1.0)
+
+    def loss_and_kl(new, trial):
+        old = objective.policy(params, trial)
+        return objective.value(new, trial), mean_kl(old, objective.policy(new, trial))
+
+    evaluate = probe.quick_jit(jax.vmap(loss_and_kl, (None, 0)))
+    (before, _), (loss, kl) = evaluate(params, trials), evaluate(after, trials)
+    improvement = np.mean(before) - np.mean(loss)
+    assert improvement > 0
+    assert 0 < metrics["kl"] <= REGION.max_kl
+    np.testing.assert_allclose(metrics["kl"], np.mean(kl))
+    np.testing.assert_allclose(metrics["loss_improvement"], improvement)
+
+
+def test_trust_region_step_does_not_depend_on_the_unit_of_the_loss():
+    before = probe.flatten(problem()[1])
+    step, scaled = (
+        probe.flatten(trust_region_step(u)[0]) - before for u in (1.0, 1e-6)
+    )
+    assert probe.relative_error(scaled, step) < 1e-6
+
+
+def test_trust_region_stays_where_the_loss_has_no_slope():
+    after, metrics = trust_region_step(0.0)
+    jax.tree.map(np.testing.assert_array_equal, after, problem()[1])
+    assert metrics["loss_improvement"] == 0 and metrics["kl"] == 0
+
+
+def test_gradient_descent_follows_the_mean_gradient_over_tasks():
+    objective, params, trials = problem()
+    optimizer = gradient_descent(objective, TaskAxis(chunk_size=2), optax.sgd(0.1))
+    state = optimizer.init(params)
+    after, _, metrics = probe.quick_jit(optimizer.update)(params, state, trials)
+    value = lambda p: jnp.mean(jax.vmap(partial(objective.value, p))(trials))
+    gradient = probe.quick_jit(jax.grad(value))(params)
+    expected = jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient)
+    assert probe.relative_error(after, expected) < 1e-12
+    norm = np.linalg.norm(probe.flatten(gradient))
+    np.testing.assert_allclose(metrics["gradient_norm"], norm)
+
+
+def positive_definite(size):
+    factor = np.random.RandomState(0).normal(size=(size, size))
+    return factor @ factor.T + 0.1 * np.eye(size)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-8, 1e8])
+def test_conjugate_gradient_equals_a_dense_solve(unit):
+    matrix = positive_definite(8)
+    target = unit * np.arange(1.0, 9.0)
+    product = lambda x: jnp.asarray(matrix) @ x
+    actual = conjugate_gradient(product, jnp.asarray(target), 30)
+    expected = np.linalg.solve(matrix, target)
+    assert probe.relative_error(actual, expected) < 1e-3
+
+
+def test_one_step_of_conjugate_gradient_is_the_steepest_descent():
+    matrix, target = np.diag([1.0, 3.0]), np.array([1.0, 1.0])
+    product = lambda x: jnp.asarray(matrix) @ x
+    actual = conjugate_gradient(product, jnp.asarray(target), 1)
+    np.testing.assert_allclose(actual, [0.5, 0.5])
+
+
+def test_conjugate_gradient_of_zero_is_zero():
+    actual = conjugate_gradient(lambda x: 2 * x, jnp.zeros(3), 5)
+    np.testing.assert_array_equal(actual, np.zeros(3))
+
+
+def search(evaluate, max_backtracks=15):
+    config = TrustRegionConfig(
+        max_kl=0.01, backtrack_ratio=0.5, max_backtracks=max_backtracks
+    )
+    start, step = jnp.zeros(1), jnp.ones(1)
+    loss = evaluate(start)[0]
+    return backtrack(evaluate, start, step, loss, config)
+
+
+def test_backtracking_takes_the_whole_step_where_it_is_good():
+    end, found = search(lambda x: (-x[0], 0.0 * x[0]))
+    np.testing.assert_array_equal(end, [1.0])
+    assert found.accepted and found.count == 0
+
+
+def test_backtracking_shortens_until_kl_is_within_the_bound():
+    end, found = search(lambda x: (-x[0], x[0] ** 2))  # 0.0625**2 < 0.01 < 0.125**2
+    np.testing.assert_array_equal(end, [0.0625])
+    assert found.count == 4 and found.kl <= 0.01 and found.loss == -0.0625
+
+
+def test_backtracking_shortens_until_the_loss_falls():
+    end, found = search(lambda x: (x[0] * (x[0] - 0.3), 0.0 * x[0]))
+    np.testing.assert_array_equal(end, [0.25])
+    assert found.accepted and found.count == 2
+
+
+@pytest.mark.parametrize("slope", [1.0, 0.0, np.nan])
+def test_backtracking_stays_where_nothing_improves(slope):
+    end, found = search(lambda x: (jnp.where(x[0] > 0, slope, 0.0), 0.0 * x[0]))
+    np.testing.assert_array_equal(end, [0.0])
+    assert not found.accepted and found.loss == 0 and found.kl == 0
+
+
+def test_backtracking_tries_as_often_as_it_is_told():
+    barely = lambda x: (jnp.where(x[0] < 0.2, -1.0, 1.0) * (x[0] > 0), 0.0 * x[0])
+    assert not search(barely, max_backtracks=3)[1].accepted  # 1, 1/2, 1/4
+    assert search(barely, max_backtracks=4)[1].accepted
+
+
+def test_sharded_trust_region_step_equals_that_of_one_device():
+    probe.run_with_two_devices(__file__)
+
+
+def check_two_devices():
+    """Runs in a process of its own."""
+    assert jax.device_count() == 2
+    objective, params, trials = problem()
+    update = trust_region(objective, TaskAxis(1, num_devices=2), REGION).update
+    sharded = probe.quick_jit(update)(params, (), trials)[0]
+    assert probe.relative_error(sharded, trust_region_step(1.0)[0]) < 1e-6
+
+
+if __name__ == "__main__":
+    with jax.enable_x64(True):
+        check_two_devices()
