@@ -1,5 +1,6 @@
 """Checks of the options of task families, in the one place where they enter."""
 
+import numbers
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,18 @@ def checked_integer(name: str, value: Any, minimum: int) -> int:
     if number is None or isinstance(value, bool) or number < minimum:
         raise ValueError(f"{name} must be an integer >= {minimum}, not {value!r}")
     return number
+
+
+def checked_number(name: str, value: Any, minimum: float) -> float:
+    """Returns `value` as a float.
+
+    Raises:
+      ValueError: if it is not a number of at least `minimum`.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not value >= minimum:
+        raise ValueError(f"{name} must be a number >= {minimum}, not {value!r}")
+    return float(value)
 
 
 def checked_choice(name: str, value: Any, choices: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
+from envs.options import checked_integer, checked_number
 from envs.tasks import TaskDistribution
 
 
@@ -14,7 +15,6 @@ class MdpTask(NamedTuple):
 
     transition: jax.Array  # [S, A, S]; probability of the next state
     reward: jax.Array  # [S, A]; mean reward
-    initial: jax.Array  # [S]; probability of the first state
 
 
 class MdpState(NamedTuple):
@@ -23,7 +23,7 @@ class MdpState(NamedTuple):
 
 
 class TabularMdp:
-    """A finite MDP whose state is observed one-hot, [S].
+    """A finite MDP that starts in state 0 and is observed one-hot, [S].
 
     The reward is the mean reward of the state and action plus Gaussian noise. Nothing
     is terminal: every episode has `horizon` steps.
@@ -43,8 +43,7 @@ class TabularMdp:
         self.action_space = spaces.Discrete(num_actions)
 
     def reset(self, key, task):
-        index = jax.random.categorical(key, jnp.log(task.initial))
-        state = MdpState(index, jnp.zeros((), jnp.int32))
+        state = MdpState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
         return self._observe(state), state
 
     def step(self, key, state, action, task):
@@ -73,10 +72,20 @@ def make(
 
     The defaults are the published ones.
 
+    Args:
+      num_states: S.
+      num_actions: A.
+      horizon: T.
+      reward_noise: standard deviation of rewards around their mean.
+
     References:
       Duan et al., RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning
       (2016), section 3.1.2, https://arxiv.org/abs/1611.02779
     """
+    num_states = checked_integer("num_states", num_states, minimum=1)
+    num_actions = checked_integer("num_actions", num_actions, minimum=1)
+    horizon = checked_integer("horizon", horizon, minimum=1)
+    reward_noise = checked_number("reward_noise", reward_noise, minimum=0.0)
 
     def sample(key):
         transition_key, reward_key = jax.random.split(key)
@@ -85,7 +94,6 @@ def make(
                 transition_key, jnp.ones(num_states), (num_states, num_actions)
             ),
             reward=1.0 + jax.random.normal(reward_key, (num_states, num_actions)),
-            initial=jax.nn.one_hot(0, num_states),
         )
 
     env = TabularMdp(num_states, num_actions, horizon, reward_noise)

@@ -33,6 +33,7 @@ class AdvantageConfig:
     discount: float = 0.99  # gamma
     trace_decay: float = 1.0  # lambda of generalised advantage estimation
     normalize: bool = True  # to mean 0 and standard deviation 1 over [T, E]
+    weigh_by_discount: bool = False  # see `discount_weighted`
 
     def __post_init__(self):
         for name in ("discount", "trace_decay"):
@@ -52,6 +53,8 @@ def advantages(config: AdvantageConfig) -> AdvantageFn:
         )
         return normalized(advantage) if config.normalize else advantage
 
+    if config.weigh_by_discount:
+        return discount_weighted(estimate, config.discount)
     return estimate
 
 

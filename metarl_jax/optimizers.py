@@ -94,7 +94,7 @@ def gradient_descent(
     def update(params: Params, state: Any, trials: Rollout):
         loss, gradient = axis.mean(jax.value_and_grad(objective.value), params, trials)
         updates, state = optimizer.update(gradient, state, params)
-        metrics = {"outer_loss": loss, "gradient_norm": optax.global_norm(gradient)}
+        metrics = {"outer_loss": loss, "gradient_norm": optax.tree.norm(gradient)}
         return optax.apply_updates(params, updates), state, metrics
 
     return OuterOptimizer(optimizer.init, update)

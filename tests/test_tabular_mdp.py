@@ -25,7 +25,6 @@ def test_tasks_follow_the_published_distribution():
     np.testing.assert_allclose(np.var(task.transition, axis=0), 3 / 80, atol=0.004)
     np.testing.assert_allclose(np.mean(task.reward, axis=0), 1, atol=0.06)
     np.testing.assert_allclose(np.std(task.reward, axis=0), 1, atol=0.05)
-    np.testing.assert_array_equal(task.initial, [[1, 0, 0, 0]] * DRAWS)
 
 
 def steps(reward_noise):
