@@ -1,6 +1,7 @@
 """The command line: typed options, and one clear line for what is wrong with them."""
 
 import contextlib
+import difflib
 import io
 import re
 import sys
@@ -56,7 +57,9 @@ def _check_names(options: Sequence[str], arguments: Sequence[str]) -> None:
             group = name.rpartition(".")[0]
             near = [option for option in options if option.startswith(group + ".")]
             valid = near or [option for option in options if option.startswith("--")]
-            fail(f"no option {argument.split('=')[0]}; choose from {', '.join(valid)}")
+            close = difflib.get_close_matches(name, valid, n=1)
+            guess = f"did you mean {close[0]}? " if close else ""
+            fail(f"no option {name}; {guess}choose from {', '.join(valid)}")
 
 
 def _first_sentence(box: str) -> str:

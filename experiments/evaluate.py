@@ -7,25 +7,11 @@ trajectories.png into the run directory, or into --out.
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import jax
 import tyro
 
 from experiments import cli
-from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
-from experiments.run_directory import RunDirectory
-from experiments.trainer import restore, train
-from metarl_jax import evaluation, platform, plots
-from metarl_jax.evaluation import AdaptationCurve
-from metarl_jax.rollouts import first_episode_length
-from metarl_jax.run_files import write_json
-from metarl_jax.statistics import oracle_normalized
-from metarl_jax.training import initial_state
-from metarl_jax.types import Params, Task
-
-_DRAWN_TASKS = 4
-_DRAWN_EPISODES = 5
+from metarl_jax import platform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,34 +27,17 @@ class Options:
     seed: int | None = None
 
 
-class Evaluation(NamedTuple):
-    """The curve of a run beside its references, on the same tasks."""
-
-    meta_trained: AdaptationCurve
-    random: AdaptationCurve  # adapted from a random initialisation
-    oracle: AdaptationCurve | None  # told the task, not adapted
-
-    def summary(self) -> dict[str, Any]:
-        """Of the run, with the references' means and the oracle-normalised score."""
-        result = self.meta_trained.summary()
-        result["random_return_by_step"] = self.random.summary()["return_by_step"]
-        if self.oracle is not None:
-            random = result["random_return_by_step"][0]
-            oracle = self.oracle.summary()["return_by_step"][0]
-            result["oracle_return"] = oracle
-            result["normalized_score_by_step"] = oracle_normalized(
-                result["return_by_step"], random, oracle
-            ).tolist()
-        return result
-
-
 def main(arguments: list[str] | None = None) -> None:
-    platform.configure()
     options = cli.parse(
         Options,
         "python -m experiments.evaluate",
         sys.argv[1:] if arguments is None else arguments,
     )
+    platform.configure()
+
+    from experiments.evaluator import evaluate, print_summary
+    from experiments.run_directory import RunDirectory
+
     with cli.clear_errors():
         directory = RunDirectory(options.run_dir)
         name, experiment = directory.load()
@@ -79,116 +48,6 @@ def main(arguments: list[str] | None = None) -> None:
         )
         summary = evaluate(directory, name, experiment, options.out)
     print_summary(summary)
-
-
-def evaluate(
-    directory: RunDirectory, name: str, experiment: Experiment, out: Path | None = None
-) -> dict[str, Any]:
-    """Evaluates the newest checkpoint of a run and writes the results.
-
-    Args:
-      directory: of the run.
-      name: of the experiment.
-      experiment: as it was run, with the evaluation that is wanted.
-      out: where the results go; the run directory by default.
-
-    Returns:
-      The content of summary.json.
-    """
-    problem = build(at_test_time(experiment))
-    tasks = evaluation.held_out_tasks(problem.tasks, experiment.evaluation)
-    state = restore(directory, problem, experiment)
-    params = state.train_state.params
-    result = Evaluation(
-        meta_trained=_curve(experiment, problem, params, tasks),
-        random=_curve(experiment, problem, _random_params(experiment, problem), tasks),
-        oracle=_oracle_curve(directory, name, experiment, tasks),
-    )
-    summary = result.summary() | {
-        "experiment": name,
-        "iteration": int(state.iteration[0]),
-        "evaluation": dataclasses.asdict(experiment.evaluation),
-    }
-    out = RunDirectory(directory.path if out is None else out)
-    out.path.mkdir(parents=True, exist_ok=True)
-    write_json(out.summary, summary)
-    write_json(out.returns, _raw_returns(result))
-    _draw_adaptation(out, experiment, summary)
-    if problem.observes_goal_in_plane(tasks):
-        _draw_trajectories(out, experiment, problem, params, tasks)
-    return summary
-
-
-def print_summary(summary: dict[str, Any]) -> None:
-    """Prints the adaptation curve as a table."""
-    print(f"{'steps':>5} {'return':>10} {'95% interval':>22} {'random':>10}")
-    rows = zip(
-        summary["return_by_step"],
-        summary["interval_by_step"],
-        summary["random_return_by_step"],
-        strict=True,
-    )
-    for step, (score, (low, high), random) in enumerate(rows):
-        interval = f"[{low:.2f}, {high:.2f}]"
-        print(f"{step:>5} {score:>10.2f} {interval:>22} {random:>10.2f}")
-    if "oracle_return" in summary:
-        scores = ", ".join(f"{s:.0f}%" for s in summary["normalized_score_by_step"])
-        print(f"oracle {summary['oracle_return']:.2f}; oracle-normalised: {scores}")
-
-
-def _curve(
-    experiment: Experiment, problem: Problem, params: Params, tasks: Task
-) -> AdaptationCurve:
-    key = jax.random.key(experiment.evaluation.seed)
-    return evaluation.adaptation_curve(
-        key, problem.algorithm, params, tasks, problem.axis
-    )
-
-
-def _random_params(experiment: Experiment, problem: Problem) -> Params:
-    return initial_state(problem.algorithm, experiment.training).train_state.params
-
-
-def _oracle_curve(
-    directory: RunDirectory, name: str, experiment: Experiment, tasks: Task
-) -> AdaptationCurve | None:
-    """Trains the oracle, unless that was done before, and evaluates it."""
-    if experiment.oracle_iterations == 0:
-        return None
-    oracle = oracle_of(experiment)
-    if not directory.oracle.config.exists():
-        directory.oracle.create(name, oracle)
-    state = train(directory.oracle, oracle, "oracle")
-    problem = build(at_test_time(oracle))
-    return _curve(oracle, problem, state.train_state.params, tasks)
-
-
-def _raw_returns(result: Evaluation) -> dict[str, Any]:
-    """Returns by name: [seed][task][step]."""
-    curves = result._asdict().items()
-    return {name: curve.returns.tolist() for name, curve in curves if curve is not None}
-
-
-def _draw_adaptation(out: RunDirectory, experiment: Experiment, summary: dict) -> None:
-    references = {"random initialisation": summary["random_return_by_step"]}
-    if "oracle_return" in summary:
-        references["oracle"] = [summary["oracle_return"]]
-    references |= experiment.published
-    figure = plots.adaptation_curve({"meta-trained": summary}, references)
-    figure.savefig(out.adaptation_curve, dpi=150)
-
-
-def _draw_trajectories(
-    out: RunDirectory, experiment: Experiment, problem: Problem, params: Params, tasks
-) -> None:
-    key = jax.random.key(experiment.evaluation.seed)
-    tasks = tasks[:_DRAWN_TASKS]
-    trials = evaluation.example_trials(
-        key, problem.algorithm, params, tasks, _DRAWN_EPISODES
-    )
-    lengths = jax.vmap(jax.vmap(first_episode_length))(trials)
-    figure = plots.trajectories(trials.observation, lengths, tasks)
-    figure.savefig(out.trajectories, dpi=150)
 
 
 if __name__ == "__main__":

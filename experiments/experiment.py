@@ -4,9 +4,10 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-from envs.wrappers import TaskInObservation
+import tyro
 
 import envs
+from envs.wrappers import TaskInObservation
 from metarl_jax import algorithms
 from metarl_jax.algorithms import AlgorithmConfig
 from metarl_jax.evaluation import EvaluationConfig
@@ -31,7 +32,9 @@ class Experiment:
     # True: the policy is told the task, as part of its observation
     observe_task: bool = False
     # name -> published returns by adaptation step, drawn beside the results
-    published: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    published: tyro.conf.Suppress[dict[str, list[float]]] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 class Problem(NamedTuple):

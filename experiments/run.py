@@ -39,7 +39,7 @@ def run(directory, name: str, experiment) -> dict:
     Returns:
       The content of summary.json.
     """
-    from experiments.evaluate import evaluate, print_summary
+    from experiments.evaluator import evaluate, print_summary
     from experiments.trainer import Interrupted, train
 
     print(f"{name}: {experiment.description}\nresults in {directory.path}")
