@@ -50,7 +50,7 @@ def run(directory, name: str, experiment) -> dict:
         reason = str(stop) or "stopped at once; the newest checkpoint is kept"
         print(f"{reason}; go on with:\n  {_resume_command(directory, name)}")
         raise SystemExit(130) from None
-    except FloatingPointError as error:
+    except (FloatingPointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     print_summary(summary)
