@@ -6,7 +6,6 @@ from pathlib import Path
 
 import experiments
 from experiments.run import run
-from experiments.run_directory import RunDirectory
 from metarl_jax import platform
 
 _NAME = "maml_point"
@@ -16,6 +15,9 @@ _DIRECTORY = Path("runs/demo")
 
 def main() -> None:
     platform.configure()
+
+    from experiments.run_directory import RunDirectory
+
     experiment = experiments.load(_NAME)
     training = dataclasses.replace(experiment.training, num_seeds=_NUM_SEEDS)
     experiment = dataclasses.replace(experiment, training=training)
@@ -42,7 +44,7 @@ def comparison(summary: dict, published: dict[str, list[float]]) -> str:
     return "\n".join(lines)
 
 
-def _prepare(directory: RunDirectory, experiment) -> RunDirectory:
+def _prepare(directory, experiment):
     """Goes on with an interrupted demonstration; a finished one starts afresh."""
     if directory.config.exists():
         unfinished = not directory.summary.exists()
