@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -161,7 +162,8 @@ def _phases(problem, config):
     def learn(state, trials):
         return problem.algorithm.update(state.key, state.train_state, trials)
 
-    return jax.jit(jax.vmap(collect)), jax.jit(jax.vmap(learn))
+    over_seeds = problem.axis.over_seeds
+    return jax.jit(partial(over_seeds, collect)), jax.jit(partial(over_seeds, learn))
 
 
 def _whole_iterations(problem, config, state):
@@ -172,7 +174,8 @@ def _whole_iterations(problem, config, state):
         problem.algorithm, problem.tasks.train, problem.axis, config.num_tasks
     )
     start = time.perf_counter()
-    program = training.chunk_program(step, config.iterations_per_chunk)
+    state = problem.axis.replicate(state)
+    program = training.chunk_program(step, problem.axis, config.iterations_per_chunk)
     program = program.lower(state).compile()
     compile_seconds = time.perf_counter() - start
 

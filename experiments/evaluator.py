@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
 from experiments.run_directory import RunDirectory
@@ -60,11 +62,10 @@ def evaluate(
     tasks = evaluation.held_out_tasks(problem.tasks, experiment.evaluation)
     state = restore(directory, problem, experiment)
     params = state.train_state.params
-    result = Evaluation(
-        meta_trained=_curve(experiment, problem, params, tasks),
-        random=_curve(experiment, problem, _random_params(experiment, problem), tasks),
-        oracle=_oracle_curve(directory, name, experiment, tasks),
-    )
+    start = initial_state(problem.algorithm, experiment.training).train_state.params
+    meta_trained, random = _curves(experiment, problem, tasks, params, start)
+    oracle = _oracle_curve(directory, name, experiment, tasks)
+    result = Evaluation(meta_trained, random, oracle)
     summary = result.summary() | {
         "experiment": name,
         "iteration": int(state.iteration[0]),
@@ -97,17 +98,16 @@ def print_summary(summary: dict[str, Any]) -> None:
         print(f"oracle {summary['oracle_return']:.2f}; oracle-normalised: {scores}")
 
 
-def _curve(
-    experiment: Experiment, problem: Problem, params: Params, tasks: Task
-) -> AdaptationCurve:
+def _curves(
+    experiment: Experiment, problem: Problem, tasks: Task, *candidates: Params
+) -> list[AdaptationCurve]:
+    """The curve of each candidate (leaves [S, ...]), all by one compiled program."""
+    together = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *candidates)
     key = jax.random.key(experiment.evaluation.seed)
-    return evaluation.adaptation_curve(
-        key, problem.algorithm, params, tasks, problem.axis
+    curve = evaluation.adaptation_curve(
+        key, problem.algorithm, together, tasks, problem.axis
     )
-
-
-def _random_params(experiment: Experiment, problem: Problem) -> Params:
-    return initial_state(problem.algorithm, experiment.training).train_state.params
+    return [AdaptationCurve(part) for part in np.split(curve.returns, len(candidates))]
 
 
 def _oracle_curve(
@@ -121,7 +121,7 @@ def _oracle_curve(
         directory.oracle.create(name, oracle)
     state = train(directory.oracle, oracle, "oracle")
     problem = build(at_test_time(oracle))
-    return _curve(oracle, problem, state.train_state.params, tasks)
+    return _curves(oracle, problem, tasks, state.train_state.params)[0]
 
 
 def _raw_returns(result: Evaluation) -> dict[str, Any]:

@@ -50,7 +50,11 @@ def train(directory: RunDirectory, experiment: Experiment, label: str) -> RunSta
     env_steps = env_steps_per_iteration(problem, config.num_tasks)
     log = _Log(directory, done, env_steps)
     chunks = training.train(
-        step, state, config.num_iterations, config.iterations_per_chunk
+        step,
+        state,
+        problem.axis,
+        config.num_iterations,
+        config.iterations_per_chunk,
     )
     progress = _Progress(label, done, config.num_iterations, env_steps)
     with progress, _stop_signals() as stop:

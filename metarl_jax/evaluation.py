@@ -1,6 +1,7 @@
 """Evaluation: how return grows with adaptation on held-out tasks."""
 
 import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -108,7 +109,8 @@ def adaptation_curve(
         return axis.map(trial_returns, params, (keys, tasks))
 
     num_seeds = jax.tree.leaves(params)[0].shape[0]
-    returns = jax.jit(jax.vmap(one_seed))(jax.random.split(key, num_seeds), params)
+    keys = jax.random.split(key, num_seeds)
+    returns = jax.jit(partial(axis.over_seeds, one_seed))(keys, params)
     return AdaptationCurve(np.asarray(returns))
 
 

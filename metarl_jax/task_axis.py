@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 _AXIS = "tasks"
 
@@ -44,17 +44,39 @@ class TaskAxis:
 
         return self._shard(local, batch, PartitionSpec())(shared, batch)
 
+    def over_seeds(self, fn: Callable, *batches: Any) -> Any:
+        """Stacks `fn(*entries)` over seeds, leaves [S, ...]; `fn` may use this axis.
+
+        Seeds go as tasks do: side by side, or in chunks one after another.
+        """
+        seeds = dataclasses.replace(self, num_devices=1)
+        return seeds.map(lambda _, entries: fn(*entries), (), batches)
+
+    def replicate(self, tree: Any) -> Any:
+        """Copies arrays to every device of this axis, as `map` and `mean` leave them.
+
+        A program called with arrays on fewer devices is compiled once more when it is
+        called with its own results.
+        """
+        if self.num_devices == 1:
+            return tree
+        return jax.device_put(tree, NamedSharding(self._mesh(), PartitionSpec()))
+
     def _shard(self, local: Callable, batch: Any, out_spec: PartitionSpec) -> Callable:
         if not self._is_sharded(_length(batch)):
             return local
-        mesh = jax.make_mesh((self.num_devices,), (_AXIS,), axis_types=(AxisType.Auto,))
         return jax.shard_map(
             local,
-            mesh=mesh,
+            mesh=self._mesh(),
             in_specs=(PartitionSpec(), PartitionSpec(_AXIS)),
             out_specs=out_spec,
             check_vma=False,
         )
+
+    def _mesh(self) -> Mesh:
+        devices = jax.devices()[: self.num_devices]
+        axis_types = (AxisType.Auto,)
+        return jax.make_mesh((len(devices),), (_AXIS,), axis_types, devices=devices)
 
     def _is_sharded(self, num_tasks: int) -> bool:
         return self.num_devices > 1 and num_tasks % self.num_devices == 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -123,6 +124,7 @@ def stage_returns(trial: Rollout) -> Array:
 def train(
     step: Callable[[RunState], tuple[RunState, Metrics]],
     state: RunState,
+    axis: TaskAxis,
     num_iterations: int,
     iterations_per_chunk: int,
 ) -> Iterator[tuple[RunState, Metrics]]:
@@ -133,6 +135,7 @@ def train(
     Args:
       step: of one seed.
       state: where to start; its buffers are given to the first chunk.
+      axis: that `step` goes over tasks by; seeds go likewise.
       num_iterations: counted from iteration 0, also where `state` is further on.
       iterations_per_chunk: how many iterations between two yields.
 
@@ -142,21 +145,22 @@ def train(
     """
     programs = {}
     done = int(state.iteration[0])
+    state = axis.replicate(state)
     while done < num_iterations:
         length = min(iterations_per_chunk, num_iterations - done)
         if length not in programs:
-            programs[length] = chunk_program(step, length)
+            programs[length] = chunk_program(step, axis, length)
         state, metrics = programs[length](state)
         done += length
         yield state, jax.device_get(metrics)
 
 
 def chunk_program(
-    step: Callable[[RunState], tuple[RunState, Metrics]], length: int
+    step: Callable[[RunState], tuple[RunState, Metrics]], axis: TaskAxis, length: int
 ) -> Callable[[RunState], tuple[RunState, Metrics]]:
     """`length` iterations of all seeds as one compiled function; donates its input."""
 
     def run(state: RunState) -> tuple[RunState, Metrics]:
         return jax.lax.scan(lambda state, _: step(state), state, length=length)
 
-    return jax.jit(jax.vmap(run), donate_argnums=0)
+    return jax.jit(partial(axis.over_seeds, run), donate_argnums=0)

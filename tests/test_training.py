@@ -60,7 +60,7 @@ def run(config, num_iterations, chunk=10, num_seeds=1, env=None, axis=None, star
     settings = training.TrainingConfig(num_seeds=num_seeds)
     state = start or training.initial_state(algorithm, settings)
     collected = []
-    for latest, metrics in training.train(step, state, num_iterations, chunk):
+    for latest, metrics in training.train(step, state, axis, num_iterations, chunk):
         state = latest
         collected.append(metrics)
     joined = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *collected)
