@@ -1,6 +1,13 @@
 """Where environments and algorithms meet: experiments and their commands."""
 
 import importlib
+import os
+
+from metarl_jax.platform import num_cores
+
+# Read by JAX when it is imported, also in processes that a command starts: gymnax
+# computes on import, and after that the number of devices is fixed.
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(num_cores()))
 
 # name -> the module that holds its EXPERIMENT
 EXPERIMENTS = {

@@ -1,10 +1,10 @@
 """MAML on point navigation, at the budget of Finn et al. (2017) but not its settings.
 
-As many environment steps as in the paper (16 M) go into twice as many meta-iterations of
-three adaptation steps each, with the outer loss on all three adapted policies. Policies
-start less random, since a spread of 1 cannot shrink far enough in 200 steps of Adam to
-end episodes at the goal, and later adaptation steps are shorter, since those of the paper
-overshoot there. `maml_point_trpo` has the settings of the paper.
+As many environment steps as in the paper (16 M) go into twice as many meta-iterations
+of three adaptation steps each, with the outer loss on all three adapted policies.
+Policies start less random, since a spread of 1 cannot shrink far enough in 200 steps of
+Adam to end episodes at the goal, and later adaptation steps are shorter, since those of
+the paper overshoot there. `maml_point_trpo` has the settings of the paper.
 """
 
 from experiments import published

@@ -23,13 +23,16 @@ def main(arguments: list[str] | None = None) -> None:
         print(__doc__)
         raise SystemExit(0 if arguments else 2)
     platform.configure()
+
+    from experiments.evaluator import print_summary
+
     with cli.clear_errors():
         directory, name, experiment = _prepare(arguments[0], arguments[1:])
-    run(directory, name, experiment)
+    print_summary(run(directory, name, experiment))
 
 
 def run(directory, name: str, experiment) -> dict:
-    """Trains, evaluates and prints; on interruption says how to go on.
+    """Trains and evaluates; on interruption says how to go on.
 
     Args:
       directory: the `RunDirectory`, which holds the configuration already.
@@ -39,7 +42,7 @@ def run(directory, name: str, experiment) -> dict:
     Returns:
       The content of summary.json.
     """
-    from experiments.evaluator import evaluate, print_summary
+    from experiments.evaluator import evaluate
     from experiments.trainer import Interrupted, train
 
     print(f"{name}: {experiment.description}\nresults in {directory.path}")
@@ -53,7 +56,6 @@ def run(directory, name: str, experiment) -> dict:
     except (FloatingPointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    print_summary(summary)
     return summary
 
 

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import jax
-
 
 def configure(cache: bool = True) -> None:
     """Uses every CPU core, and remembers compiled programs from run to run.
@@ -19,8 +17,10 @@ def configure(cache: bool = True) -> None:
       cache: False compiles anew, as a measurement of compile time needs.
 
     Raises:
-      RuntimeError: if JAX has already computed something.
+      RuntimeError: if JAX has already computed something, with one device.
     """
+    import jax
+
     if jax.config.jax_num_cpu_devices < 1:
         jax.config.update("jax_num_cpu_devices", num_cores())
     jax.config.update("jax_enable_compilation_cache", cache)
