@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from metarl_jax import statistics
+from metarl_jax.checks import require, require_positive
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.training import stage_returns
 from metarl_jax.types import Key, MetaAlgorithm, Params, Rollout, Task
@@ -24,14 +25,9 @@ class EvaluationConfig:
     seed: int = 0  # of the drawn tasks and of the rollouts
 
     def __post_init__(self):
-        for name in ("num_tasks", "num_episodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if self.num_adaptation_steps < 0:
-            raise ValueError(
-                f"num_adaptation_steps must be 0 or more, not "
-                f"{self.num_adaptation_steps}"
-            )
+        require_positive(self, "num_tasks", "num_episodes")
+        steps = self.num_adaptation_steps
+        require(steps >= 0, f"num_adaptation_steps must be 0 or more, not {steps}")
 
 
 class AdaptationCurve(NamedTuple):

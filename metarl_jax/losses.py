@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from metarl_jax.baselines import linear_feature_baseline
+from metarl_jax.checks import require
 from metarl_jax.returns import discounted_sum, generalized_advantages
 from metarl_jax.rollouts import episode_step
 from metarl_jax.types import Array, Distribution, LossFn, Params, Policy, Rollout
@@ -37,10 +38,8 @@ class AdvantageConfig:
 
     def __post_init__(self):
         for name in ("discount", "trace_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} must be between 0 and 1, not {getattr(self, name)}"
-                )
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"{name} must be between 0 and 1, not {value}")
 
 
 def advantages(config: AdvantageConfig) -> AdvantageFn:

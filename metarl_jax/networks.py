@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
+from metarl_jax.checks import require, require_positive
 from metarl_jax.distributions import Categorical, DiagonalGaussian, TanhGaussian
 from metarl_jax.types import Array, Params, Policy
 
@@ -37,19 +38,13 @@ class NetworkConfig:
     squash: bool = False
 
     def __post_init__(self):
-        if any(size < 1 for size in self.hidden_sizes):
-            raise ValueError(
-                f"hidden_sizes must be 1 or more each, not {self.hidden_sizes}"
-            )
-        if not 0 < self.smallest_std <= self.initial_std:
-            raise ValueError(
-                "0 < smallest_std <= initial_std is needed, not "
-                f"{self.smallest_std} and {self.initial_std}"
-            )
-        if self.std_sensitivity <= 0:
-            raise ValueError(
-                f"std_sensitivity must be above 0, not {self.std_sensitivity}"
-            )
+        sizes = self.hidden_sizes
+        require(min(sizes, default=1) > 0, f"hidden_sizes must be above 0, not {sizes}")
+        require_positive(self, "initial_std", "smallest_std", "std_sensitivity")
+        require(
+            self.smallest_std <= self.initial_std,
+            f"smallest_std must not exceed initial_std, {self.initial_std}",
+        )
 
 
 def mlp_policy(observation_space: Any, action_space: Any, config: NetworkConfig):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
+from metarl_jax.checks import require, require_positive
 from metarl_jax.losses import DistributionLoss, mean_kl
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import Array, Distribution, Metrics, Params, Rollout
@@ -48,6 +49,10 @@ class AdamConfig:
     decay_iterations: int = 0
     max_gradient_norm: float = 0.5
 
+    def __post_init__(self):
+        require_positive(self, "learning_rate", "max_gradient_norm")
+        require(self.decay_iterations >= 0, "decay_iterations must be 0 or more")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrustRegionConfig:
@@ -58,6 +63,11 @@ class TrustRegionConfig:
     conjugate_gradient_steps: int = 10
     backtrack_ratio: float = 0.8
     max_backtracks: int = 15
+
+    def __post_init__(self):
+        require_positive(self, "max_kl", "conjugate_gradient_steps", "max_backtracks")
+        require(self.damping >= 0, "damping must be 0 or more")
+        require(0 < self.backtrack_ratio < 1, "backtrack_ratio must be in (0, 1)")
 
 
 OuterConfig = AdamConfig | TrustRegionConfig
@@ -133,10 +143,11 @@ def trust_region(
             product = axis.mean(partial(_fisher_product, unravel), vector, linearized)
             return product + config.damping * vector
 
-        direction = conjugate_gradient(
+        direction, residual = conjugate_gradient(
             fisher, gradient, config.conjugate_gradient_steps
         )
-        curvature = jnp.maximum(direction @ fisher(direction), _SMALLEST)
+        curvature = direction @ (gradient - residual)  # without one more product
+        curvature = jnp.maximum(curvature, _SMALLEST)
         step = -jnp.sqrt(2 * config.max_kl / curvature) * direction
 
         def evaluate(flat: Array) -> tuple[Array, Array]:
@@ -202,7 +213,7 @@ class _Residual(NamedTuple):
 
 def conjugate_gradient(
     product: Callable[[Array], Array], target: Array, num_steps: int
-) -> Array:
+) -> tuple[Array, Array]:
     """Solves `A x = target` approximately, for a positive definite matrix A.
 
     Not `jax.scipy.sparse.linalg.cg`, which spends one more product on A 0.
@@ -213,7 +224,7 @@ def conjugate_gradient(
       num_steps: products to spend; a residual of 1e-5 |target| ends the search early.
 
     Returns:
-      x, [P].
+      `(x, target - A x)`, [P] each.
 
     References:
       Nocedal and Wright, Numerical Optimization (2006), algorithm 5.2
@@ -238,7 +249,8 @@ def conjugate_gradient(
 
     start = _Residual(jnp.zeros_like(target), target, target, target @ target)
     tolerance = 1e-10 * start.squared_norm
-    return jax.lax.fori_loop(0, num_steps, step_unless_solved, start).solution
+    end = jax.lax.fori_loop(0, num_steps, step_unless_solved, start)
+    return end.solution, end.residual
 
 
 class _Search(NamedTuple):

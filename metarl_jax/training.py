@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from metarl_jax.checks import require
 from metarl_jax.rollouts import episode_return
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import (
@@ -39,10 +40,8 @@ class TrainingConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             smallest = 0 if field.name == "seed" else 1
-            if value is not None and value < smallest:
-                raise ValueError(
-                    f"{field.name} must be {smallest} or more, not {value}"
-                )
+            valid = value is None or value >= smallest
+            require(valid, f"{field.name} must be {smallest} or more, not {value}")
 
 
 class RunState(NamedTuple):

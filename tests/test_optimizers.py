@@ -133,7 +133,7 @@ def test_conjugate_gradient_equals_a_dense_solve(unit):
     matrix = positive_definite(8)
     target = unit * np.arange(1.0, 9.0)
     product = lambda x: jnp.asarray(matrix) @ x
-    actual = conjugate_gradient(product, jnp.asarray(target), 30)
+    actual, _ = conjugate_gradient(product, jnp.asarray(target), 30)
     expected = np.linalg.solve(matrix, target)
     assert probe.relative_error(actual, expected) < 1e-3
 
@@ -141,12 +141,12 @@ def test_conjugate_gradient_equals_a_dense_solve(unit):
 def test_one_step_of_conjugate_gradient_is_the_steepest_descent():
     matrix, target = np.diag([1.0, 3.0]), np.array([1.0, 1.0])
     product = lambda x: jnp.asarray(matrix) @ x
-    actual = conjugate_gradient(product, jnp.asarray(target), 1)
+    actual, _ = conjugate_gradient(product, jnp.asarray(target), 1)
     np.testing.assert_allclose(actual, [0.5, 0.5])
 
 
 def test_conjugate_gradient_of_zero_is_zero():
-    actual = conjugate_gradient(lambda x: 2 * x, jnp.zeros(3), 5)
+    actual, _ = conjugate_gradient(lambda x: 2 * x, jnp.zeros(3), 5)
     np.testing.assert_array_equal(actual, np.zeros(3))
 
 

@@ -1,6 +1,7 @@
 """Model-agnostic meta-learning for reinforcement learning."""
 
 import dataclasses
+import math
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from metarl_jax.adaptation import (
     step_sizes,
     stop_gradient,
 )
+from metarl_jax.checks import require, require_positive
 from metarl_jax.losses import AdvantageConfig, SurrogateName
 from metarl_jax.networks import NetworkConfig, mlp_policy
 from metarl_jax.optimizers import (
@@ -56,15 +58,12 @@ class MamlConfig:
     network: NetworkConfig = NetworkConfig()
 
     def __post_init__(self):
-        if self.num_adaptation_steps < 0:
-            raise ValueError(
-                "num_adaptation_steps must be 0 or more, not "
-                f"{self.num_adaptation_steps}"
-            )
-        if self.num_episodes < 1:
-            raise ValueError(f"num_episodes must be 1 or more, not {self.num_episodes}")
-        if not self.inner_step_sizes:
-            raise ValueError("inner_step_sizes needs at least one step size")
+        steps = self.num_adaptation_steps
+        require(steps >= 0, f"num_adaptation_steps must be 0 or more, not {steps}")
+        require_positive(self, "num_episodes")
+        sizes = self.inner_step_sizes
+        positive = bool(sizes) and all(0 < size < math.inf for size in sizes)
+        require(positive, f"inner_step_sizes must be above 0 each, not {sizes}")
 
 
 class MamlState(NamedTuple):
