@@ -46,13 +46,14 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(0 if arguments else 2)
     with cli.clear_errors():
         options = _parse(arguments[0], arguments[1:])
-    timings = []
-    print(" ".join(f"{field.name:>20}" for field in dataclasses.fields(Timing)))
-    for num_tasks in options.tasks:
-        timings.append(_in_new_process(options.experiment, num_tasks, options.repeats))
-        print(" ".join(f"{v:>20.4g}" for v in dataclasses.astuple(timings[-1])))
-    if options.out:
-        save(options.out, timings)
+        timings = []
+        print(" ".join(f"{field.name:>21}" for field in dataclasses.fields(Timing)))
+        for num_tasks in options.tasks:
+            timing = _in_new_process(options.experiment, num_tasks, options.repeats)
+            timings.append(timing)
+            print(" ".join(f"{v:>21.4g}" for v in dataclasses.astuple(timing)))
+            if options.out:
+                save(options.out, timings)
 
 
 def measure(experiment, num_tasks: int, repeats: int) -> Timing:
@@ -108,7 +109,6 @@ def save(folder: Path, timings: list[Timing]) -> None:
         [timing.peak_memory_mb for timing in timings],
     )
     figure.savefig(folder / "benchmark.png", dpi=150)
-    print(f"saved {folder / 'benchmark.csv'} and {folder / 'benchmark.png'}")
 
 
 def _parse(name: str, arguments: list[str]):

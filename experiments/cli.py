@@ -21,11 +21,33 @@ def fail(message: object) -> NoReturn:
 
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turns errors about values and missing files into one line and exit code 2."""
+    """Turns errors about values and files into one line and exit code 2."""
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         fail(error)
+
+
+class Interrupted(Exception):
+    """The user stopped a run; everything up to there is saved."""
+
+
+@contextlib.contextmanager
+def clear_ends(go_on: str) -> Iterator[None]:
+    """Lets a long run end in words: how to go on after Ctrl-C, or what went wrong.
+
+    Args:
+      go_on: the command that continues the run.
+    """
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as stop:
+        reason = str(stop) or "stopped at once; the newest checkpoint is kept"
+        print(f"{reason}; go on with:\n  {go_on}")
+        raise SystemExit(130) from None
+    except (FloatingPointError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def parse(target: Callable, program: str, arguments: Sequence[str], **settings) -> Any:
@@ -39,15 +61,27 @@ def parse(target: Callable, program: str, arguments: Sequence[str], **settings) 
     """
     settings |= {"prog": program, "config": _SETTINGS}
     parser = tyro.extras.get_parser(target, **settings)
-    _check_names(list(parser._option_string_actions), arguments)
+    options = list(parser._option_string_actions)  # tyro has no public list of them
+    arguments = [_full_name(options, argument) for argument in arguments]
+    _check_names(options, arguments)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(target, args=list(arguments), **settings)
+            return tyro.cli(target, args=arguments, **settings)
     except SystemExit as stop:
         if stop.code:
             fail(_first_sentence(said.getvalue()))
         raise
+
+
+def _full_name(options: Sequence[str], argument: str) -> str:
+    """Completes --num-seeds to --training.num-seeds, where only one option ends so."""
+    name, equals, value = argument.partition("=")
+    name = name.replace("_", "-") if name.startswith("--") else name
+    ends = [option for option in options if option.endswith(f".{name[2:]}")]
+    if name.startswith("--") and name not in options and len(ends) == 1:
+        name = ends[0]
+    return name + equals + value
 
 
 def _check_names(options: Sequence[str], arguments: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """make demo: meta-trains MAML on point navigation, and prints it beside the paper."""
 
+import contextlib
 import dataclasses
 import shutil
 from pathlib import Path
@@ -48,8 +49,9 @@ def _prepare(directory, experiment):
     """Goes on with an interrupted demonstration; a finished one starts afresh."""
     if directory.config.exists():
         unfinished = not directory.summary.exists()
-        if unfinished and directory.load() == (_NAME, experiment):
-            return directory
+        with contextlib.suppress(ValueError):  # of an older version
+            if unfinished and directory.load() == (_NAME, experiment):
+                return directory
         shutil.rmtree(directory.path)
     directory.create(_NAME, experiment)
     return directory

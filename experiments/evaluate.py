@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
         experiment = dataclasses.replace(
             experiment, evaluation=dataclasses.replace(experiment.evaluation, **given)
         )
-        summary = evaluate(directory, name, experiment, options.out)
-    print_summary(summary)
+    with cli.clear_ends(f"python -m experiments.evaluate {options.run_dir}"):
+        print_summary(evaluate(directory, name, experiment, options.out))
 
 
 if __name__ == "__main__":

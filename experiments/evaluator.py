@@ -12,6 +12,7 @@ from experiments.experiment import Experiment, Problem, at_test_time, build, ora
 from experiments.run_directory import RunDirectory
 from experiments.trainer import restore, train
 from metarl_jax import evaluation, plots
+from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.evaluation import AdaptationCurve
 from metarl_jax.rollouts import first_episode_length
 from metarl_jax.run_files import write_json
@@ -117,10 +118,14 @@ def _oracle_curve(
     if experiment.oracle_iterations == 0:
         return None
     oracle = oracle_of(experiment)
-    if not directory.oracle.config.exists():
-        directory.oracle.create(name, oracle)
-    state = train(directory.oracle, oracle, "oracle")
     problem = build(at_test_time(oracle))
+    latest = Checkpoints(directory.oracle.checkpoints).latest()
+    if latest == oracle.training.num_iterations:
+        state = restore(directory.oracle, problem, oracle)
+    else:
+        directory.oracle.path.mkdir(parents=True, exist_ok=True)
+        directory.oracle.record(name, oracle)
+        state = train(directory.oracle, name, oracle, "oracle")
     return _curves(oracle, problem, tasks, state.train_state.params)[0]
 
 

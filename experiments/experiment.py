@@ -10,6 +10,7 @@ import envs
 from envs.wrappers import TaskInObservation
 from metarl_jax import algorithms
 from metarl_jax.algorithms import AlgorithmConfig
+from metarl_jax.checks import require
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.task_axis import TaskAxis, default_task_axis
@@ -35,6 +36,10 @@ class Experiment:
     published: tyro.conf.Suppress[dict[str, list[float]]] = dataclasses.field(
         default_factory=dict
     )
+
+    def __post_init__(self):
+        steps = self.oracle_iterations
+        require(steps >= 0, f"oracle_iterations must be 0 or more, not {steps}")
 
 
 class Problem(NamedTuple):

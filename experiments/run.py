@@ -43,20 +43,13 @@ def run(directory, name: str, experiment) -> dict:
       The content of summary.json.
     """
     from experiments.evaluator import evaluate
-    from experiments.trainer import Interrupted, train
+    from experiments.trainer import train
 
     print(f"{name}: {experiment.description}\nresults in {directory.path}")
-    try:
-        train(directory, experiment, name)
-        summary = evaluate(directory, name, experiment)
-    except (Interrupted, KeyboardInterrupt) as stop:
-        reason = str(stop) or "stopped at once; the newest checkpoint is kept"
-        print(f"{reason}; go on with:\n  {_resume_command(directory, name)}")
-        raise SystemExit(130) from None
-    except (FloatingPointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    return summary
+    resume = f"python -m experiments.run {name} --resume {directory.path}"
+    with cli.clear_ends(resume):
+        train(directory, name, experiment, name)
+        return evaluate(directory, name, experiment)
 
 
 def _prepare(name: str, arguments: list[str]):
@@ -66,6 +59,7 @@ def _prepare(name: str, arguments: list[str]):
 
     from experiments.experiment import Experiment, at_test_time, build
     from experiments.run_directory import RunDirectory
+    from experiments.trainer import check_resumable
     from metarl_jax import evaluation
 
     if resume:
@@ -92,6 +86,7 @@ def _prepare(name: str, arguments: list[str]):
         raise ValueError("give --run-dir for a new run or --resume for an old one")
     if options.resume:
         directory = RunDirectory(options.resume)
+        check_resumable(directory, experiment)
         directory.record(name, experiment)
     else:
         time = datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -107,10 +102,6 @@ def _value_of(option: str, arguments: list[str]) -> str | None:
         if argument == option and index + 1 < len(arguments):
             return arguments[index + 1]
     return None
-
-
-def _resume_command(directory, name: str) -> str:
-    return f"python -m experiments.run {name} --resume {directory.path}"
 
 
 if __name__ == "__main__":

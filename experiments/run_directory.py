@@ -18,6 +18,11 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 configure_tagged_union(OuterConfig, _CONVERTER, tag_name="kind")
 
 
+def document(name: str, experiment: Experiment) -> dict[str, Any]:
+    """The configuration of a run as JSON."""
+    return {"name": name} | _CONVERTER.unstructure(experiment)
+
+
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
     """The files of a run, by name."""
@@ -52,7 +57,7 @@ class RunDirectory:
 
     def record(self, name: str, experiment: Experiment) -> None:
         """Writes the configuration."""
-        write_json(self.config, {"name": name} | _CONVERTER.unstructure(experiment))
+        write_json(self.config, document(name, experiment))
 
     def load(self) -> tuple[str, Experiment]:
         """The name and configuration of the run.

@@ -5,12 +5,15 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
+from experiments.cli import Interrupted
 from experiments.experiment import Experiment, Problem, build, env_steps_per_iteration
-from experiments.run_directory import RunDirectory
+from experiments.run_directory import RunDirectory, document
 from metarl_jax import plots, training
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.run_logs import MetricsLog
@@ -18,15 +21,14 @@ from metarl_jax.training import RunState
 from metarl_jax.types import Metrics
 
 
-class Interrupted(Exception):
-    """The user stopped the run; everything up to there is saved."""
-
-
-def train(directory: RunDirectory, experiment: Experiment, label: str) -> RunState:
+def train(
+    directory: RunDirectory, name: str, experiment: Experiment, label: str
+) -> RunState:
     """Trains until the experiment's last iteration, from the newest checkpoint if any.
 
     Args:
       directory: of the run; gets metrics, events, checkpoints and the learning curve.
+      name: of the experiment.
       experiment: what to train.
       label: of the progress bar.
 
@@ -66,9 +68,9 @@ def train(directory: RunDirectory, experiment: Experiment, label: str) -> RunSta
             finished = done == config.num_iterations
             due = _crosses(before, done, config.iterations_per_checkpoint)
             if finished or stop or due:
-                checkpoints.save(done, state)
-            if stop and not finished:
-                raise Interrupted(f"stopped after iteration {done}, which is saved")
+                checkpoints.save(done, state, config=document(name, experiment))
+            if stop:
+                raise Interrupted(f"stopped after {done} iterations, which are saved")
     draw_learning_curve(directory)
     return state
 
@@ -83,6 +85,15 @@ def restore(
     """
     example = training.initial_state(problem.algorithm, experiment.training)
     return Checkpoints(directory.checkpoints).restore(example)
+
+
+def check_resumable(directory: RunDirectory, experiment: Experiment) -> None:
+    """Raises ValueError if the newest checkpoint is of another configuration."""
+    checkpoints = Checkpoints(directory.checkpoints)
+    if checkpoints.latest() is not None:
+        algorithm = build(experiment).algorithm
+        initial_state = partial(training.initial_state, algorithm, experiment.training)
+        checkpoints.restore(jax.eval_shape(initial_state))
 
 
 def draw_learning_curve(directory: RunDirectory) -> None:
@@ -106,12 +117,13 @@ def _crosses(before: int, done: int, period: int) -> bool:
 
 def _check_finite(metrics: Metrics, first: int, checkpoints: Checkpoints) -> None:
     for name, values in metrics.items():
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=0))
+        finite = np.isfinite(values).reshape(*values.shape[:2], -1)
+        bad = np.flatnonzero(~finite.all(axis=(0, 2)))
         if bad.size:
             saved = checkpoints.latest()
             kept = "no checkpoint was saved before"
             if saved is not None:
-                kept = f"the last good checkpoint is that after iteration {saved}"
+                kept = f"the last good checkpoint holds {saved} iterations"
             raise FloatingPointError(
                 f"{name} is not finite at iteration {first + bad[0]}; {kept}"
             )
@@ -126,9 +138,9 @@ class _Log:
         self._start = time.monotonic()
 
     def write(self, first: int, metrics: Metrics) -> None:
-        """Args: first: the iteration of the chunk's first; metrics: [S, C] each."""
+        """Logs metrics [S, C, ...], of which the first are of iteration `first`."""
         metrics = {name: np.swapaxes(values, 0, 1) for name, values in metrics.items()}
-        iteration = first + np.arange(len(metrics["return_0"]))
+        iteration = first + np.arange(len(metrics["return"]))
         seconds = time.monotonic() - self._start
         self._log.write(iteration, seconds, self._env_steps * (iteration + 1), metrics)
 
@@ -168,9 +180,9 @@ class _Progress:
         self._bar.close()
 
     def show(self, done: int, metrics: Metrics) -> None:
-        returns = [v for name, v in metrics.items() if name.startswith("return_")]
-        before, after = returns[0][:, -1].mean(), returns[-1][:, -1].mean()
-        num_seeds = len(returns[0])
+        returns = metrics["return"]  # [S, C, K+1]
+        before, after = returns[:, -1, 0].mean(), returns[:, -1, -1].mean()
+        num_seeds = len(returns)
         now = time.monotonic()
         iterations = done - self._bar.n
         speed = iterations * num_seeds * self._env_steps / (now - self._time)

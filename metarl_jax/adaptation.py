@@ -21,7 +21,7 @@ def gradient_adaptation(
       The corresponding `Adaptation`.
 
     References:
-      Finn et al., Model-Agnostic Meta-Learning (2017), equation 1,
+      Finn et al., Model-Agnostic Meta-Learning (2017), section 2.2,
       https://arxiv.org/abs/1703.03400
     """
 

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -44,6 +45,7 @@ def linear_feature_baseline(
       Duan et al., Benchmarking Deep Reinforcement Learning for Continuous Control
       (2016), section 4.3 of the supplement, https://arxiv.org/abs/1604.06778
     """
+    chex.assert_rank(rollout.reward, 2)
     step = episode_step(rollout)
     features = _features(rollout.observation, step)
     zero = jnp.zeros_like(rollout.reward)

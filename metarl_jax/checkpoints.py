@@ -236,7 +236,7 @@ def _check_space(directory: Path, num_bytes: int) -> None:
 
 
 def _flush_to_disk(directory: Path) -> None:
-    """Makes the files survive a loss of power, and shows a full disk that lies."""
+    """Hands the files to the disk itself, and so shows a full disk that lies."""
     for path in directory.rglob("*"):
         if path.is_file():
             with open(path, "rb") as file:

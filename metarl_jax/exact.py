@@ -29,7 +29,7 @@ from metarl_jax.types import Array, Policy
 
 
 class TabularMdp(NamedTuple):
-    """A finite MDP; any object with these fields will do, such as a task of `envs`."""
+    """A finite MDP; any object with these fields will do."""
 
     transition: Array  # [S, A, S]; probability of the next state
     reward: Array  # [S, A]; mean reward

@@ -23,10 +23,6 @@ class NetworkConfig:
     The spread is a free parameter per action, or with `state_dependent_std` a second
     output of the network. `squash` sends actions through tanh; otherwise the
     environment clips them.
-
-    A gradient step of size alpha moves a free log-std by alpha * std_sensitivity**2 of
-    its gradient. Means move by much more than alpha of theirs, since many weights act
-    on them; at a sensitivity of 1 a few adaptation steps hardly change the spread.
     """
 
     hidden_sizes: tuple[int, ...] = (64, 64)
@@ -34,13 +30,12 @@ class NetworkConfig:
     state_dependent_std: bool = False
     initial_std: float = 1.0
     smallest_std: float = 1e-6
-    std_sensitivity: float = 1.0  # a free log-std is this times its parameter
     squash: bool = False
 
     def __post_init__(self):
         sizes = self.hidden_sizes
         require(min(sizes, default=1) > 0, f"hidden_sizes must be above 0, not {sizes}")
-        require_positive(self, "initial_std", "smallest_std", "std_sensitivity")
+        require_positive(self, "initial_std", "smallest_std")
         require(
             self.smallest_std <= self.initial_std,
             f"smallest_std must not exceed initial_std, {self.initial_std}",
@@ -133,9 +128,7 @@ class _GaussianPolicy(nn.Module):
             log_std = initial + log_std
         else:
             mean = _Mlp(config, size, 0.01)(observation)
-            scale = config.std_sensitivity
-            constant = nn.initializers.constant(initial / scale)
-            log_std = scale * self.param("log_std", constant, (size,))
+            log_std = self.param("log_std", nn.initializers.constant(initial), (size,))
         log_std = jnp.maximum(log_std, math.log(config.smallest_std))
         return (TanhGaussian if config.squash else DiagonalGaussian)(mean, log_std)
 

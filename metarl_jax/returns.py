@@ -1,5 +1,6 @@
 """Returns and advantages of rows that hold several episodes."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -52,6 +53,7 @@ def generalized_advantages(
       Schulman et al., High-Dimensional Continuous Control Using Generalized Advantage
       Estimation (2016), equation 16, https://arxiv.org/abs/1506.02438
     """
+    chex.assert_equal_shape([rollout.reward, value, next_value])
     following = jnp.concatenate([value[1:], next_value[-1:]])
     following = jnp.where(rollout.truncated, next_value, following)
     following = jnp.where(rollout.terminated, 0.0, following)
@@ -72,6 +74,7 @@ def discounted_sum(term: Array, decay: Array, reverse: bool = True) -> Array:
     Returns:
       x, [T, ...].
     """
+    chex.assert_equal_shape([term, decay])
 
     def combine(left, right):
         term, decay = left

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from metarl_jax.checks import require
+
 _AXIS = "tasks"
 
 
@@ -123,11 +125,21 @@ def default_task_axis(
       num_tasks: N of training.
       chunk_size: overrides the platform's choice.
       num_devices: overrides the platform's choice.
+
+    Raises:
+      ValueError: if `num_devices` does not divide `num_tasks`, or exceeds those there
+        are.
     """
     if chunk_size is None and jax.default_backend() == "cpu":
         chunk_size = 1
     if num_devices is None:
         num_devices = largest_divisor(num_tasks, jax.device_count())
+    available = jax.device_count()
+    require(
+        num_devices <= available and num_tasks % num_devices == 0,
+        f"num_devices must divide the {num_tasks} tasks and be at most {available}, "
+        f"not {num_devices}",
+    )
     return TaskAxis(chunk_size, num_devices)
 
 

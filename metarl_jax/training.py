@@ -42,6 +42,8 @@ class TrainingConfig:
             smallest = 0 if field.name == "seed" else 1
             valid = value is None or value >= smallest
             require(valid, f"{field.name} must be {smallest} or more, not {value}")
+        last = self.seed + self.num_seeds
+        require(last < 2**31, f"seeds must be below 2**31, and the last is {last - 1}")
 
 
 class RunState(NamedTuple):
@@ -78,8 +80,8 @@ def meta_step(
       num_tasks: N.
 
     Returns:
-      `state -> (state, metrics)`; metrics are the algorithm's own, and `return_k`, the
-      mean return of the rollouts after k adaptations.
+      `state -> (state, metrics)`; metrics are the algorithm's own, and `return`
+      [K+1], the mean return of the rollouts after k adaptations.
     """
 
     def step(state: RunState) -> tuple[RunState, Metrics]:
@@ -91,7 +93,7 @@ def meta_step(
         )
         train_state, metrics = algorithm.update(update_key, state.train_state, trials)
         returns = axis.mean(lambda _, trial: stage_returns(trial), (), trials)
-        metrics |= {f"return_{k}": value for k, value in enumerate(returns)}
+        metrics |= {"return": returns}
         return RunState(train_state, state.key, state.iteration + 1), metrics
 
     return step
@@ -139,7 +141,7 @@ def train(
       iterations_per_chunk: how many iterations between two yields.
 
     Yields:
-      After each chunk the state, and metrics with axes [num_seeds, iterations]. The
+      After each chunk the state, and metrics with axes [num_seeds, iterations, ...]. The
       state must not be used once the next chunk has been asked for.
     """
     programs = {}

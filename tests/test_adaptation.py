@@ -6,7 +6,7 @@ import probe
 import pytest
 
 from metarl_jax.adaptation import (
-    adapted_params,
+    adaptation_path,
     gradient_adaptation,
     step_sizes,
     stop_gradient,
@@ -14,6 +14,11 @@ from metarl_jax.adaptation import (
 
 CURVATURE = jnp.array([1.0, 3.0])
 START = jnp.array([2.0, -1.0])
+
+
+def adapted_params(adaptation, params, rollouts):
+    path = adaptation_path(adaptation, params, rollouts)
+    return jax.tree.map(lambda leaf: leaf[-1], path)
 
 
 def bowl(params, rollout):

@@ -7,13 +7,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import probe
 import pytest
 
 from envs.tabular_mdp import TabularMdp as TabularEnvironment
 from metarl_jax import exact, losses
-from metarl_jax.adaptation import gradient_adaptation, step_sizes
 from metarl_jax.algorithms.maml import MamlConfig, inner_loop, meta_objective
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.rollouts import collect
@@ -121,8 +119,13 @@ def first_order_truth(case):
 
 def learner(case, surrogate):
     """The library's inner loop and meta-objective, without normalisation."""
-    advantage = AdvantageConfig(discount=case.discount, normalize=False)
+    advantage = AdvantageConfig(
+        discount=case.discount,
+        normalize=False,
+        weigh_by_discount=case.discount < 1,
+    )
     config = MamlConfig(
+        num_adaptation_steps=len(case.sizes),
         inner_step_sizes=case.sizes,
         inner_surrogate=surrogate,
         inner_advantage=advantage,
@@ -130,16 +133,7 @@ def learner(case, surrogate):
     )
     policy = exact.tabular_policy(case.num_states, case.num_actions)
     adaptation = inner_loop(policy, config)
-    objective = meta_objective(policy, adaptation, config)
-    if case.discount == 1:
-        return adaptation, objective
-    estimate = losses.discount_weighted(losses.advantages(advantage), case.discount)
-    inner = losses.policy_gradient(losses.SURROGATES[surrogate], estimate)
-    adaptation = gradient_adaptation(
-        losses.of_policy(policy, inner), optax.sgd(step_sizes(case.sizes))
-    )
-    outer = losses.policy_gradient(losses.likelihood_ratio, estimate)
-    return adaptation, meta_objective(policy, adaptation, config)._replace(loss=outer)
+    return adaptation, meta_objective(policy, adaptation, config)
 
 
 @cache

@@ -17,7 +17,7 @@ from metarl_jax.task_axis import TaskAxis
 
 ENV = Point(horizon=5)
 CONFIG = MamlConfig(
-    num_adaptation_steps=3,
+    num_adaptation_steps=5,
     num_episodes=4,
     inner_step_sizes=(0.5, 0.25),
     network=NetworkConfig(hidden_sizes=(3,), initial_std=0.7),
@@ -33,7 +33,7 @@ def float64():
 
 @cache
 def stored_trial():
-    """Parameters, and a trial of four stages collected from them."""
+    """Parameters, and a trial of six stages collected from them."""
     params = probe.to_float64(probe.quick_jit(POLICY.init)(jax.random.key(0)))
     adapt = probe.quick_jit(maml(ENV, CONFIG, TaskAxis()).adapt)
     return params, adapt(jax.random.key(1), params, jnp.array([0.3, -0.2]))
@@ -49,10 +49,10 @@ def stages(first, last):
 
 
 @pytest.mark.parametrize("surrogate", ["likelihood_ratio", "dice"])
-@pytest.mark.parametrize("num_steps", [1, 2, 3])
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 4, 5])
 def test_meta_gradient_equals_central_differences(num_steps, surrogate):
     params, trial = stored_trial()[0], stages(0, num_steps + 1)
-    value = objective(inner_surrogate=surrogate).value
+    value = objective(inner_surrogate=surrogate, num_adaptation_steps=num_steps).value
     gradient, differences = probe.gradient_and_differences(
         lambda params: value(params, trial), params
     )
@@ -67,7 +67,9 @@ def test_first_order_maml_drops_the_second_order_term():
     before, after = (jax.tree.map(lambda leaf, k=k: leaf[k], trial) for k in (0, 1))
     adapted = jax.tree.map(lambda p, g: p - 0.5 * g, params, slope(params, before))
     first_order, second_order = (
-        probe.quick_jit(jax.grad(objective(first_order=order).value))(params, trial)
+        probe.quick_jit(
+            jax.grad(objective(first_order=order, num_adaptation_steps=1).value)
+        )(params, trial)
         for order in (True, False)
     )
     assert probe.relative_error(first_order, slope(adapted, after)) < 1e-12
@@ -78,11 +80,21 @@ def test_adapting_again_to_the_stored_data_gives_the_policy_that_acted_last():
     params, trial = stored_trial()
     distribution = probe.quick_jit(objective().policy)(params, trial)
     last = jax.tree.map(lambda leaf: leaf[-1], trial)
-    log_prob = jax.vmap(jax.vmap(lambda d, a: d.log_prob(a)))(distribution, last.action)
+    log_prob = distribution.log_prob(last.action[None])[0]
     np.testing.assert_allclose(log_prob, last.log_prob, rtol=1e-9)
 
 
 def test_every_stage_of_a_trial_is_fresh_data():
     _, trial = stored_trial()
-    actions = np.asarray(trial.action).reshape(4, -1)
+    actions = np.asarray(trial.action).reshape(6, -1)
     assert len(np.unique(actions)) == actions.size
+
+
+def test_loss_on_adapted_stages_is_the_mean_of_losses_after_each_step():
+    params, trial = stored_trial()[0], stages(0, 3)
+    value = objective(outer_stages="adapted", num_adaptation_steps=2).value
+    each = [
+        objective(num_adaptation_steps=k).value(params, stages(0, k + 1))
+        for k in (1, 2)
+    ]
+    np.testing.assert_allclose(value(params, trial), np.mean(each), atol=1e-12)

@@ -78,8 +78,8 @@ def run(config, num_iterations, chunk=10, num_seeds=1, env=None, axis=None, star
 def test_maml_learns_to_step_to_either_side(config):
     """No policy that does not adapt returns more than -0.8, the distance to both."""
     _, metrics = run(config, 80)
-    before = metrics["return_0"][0, -10:].mean()
-    after = metrics["return_1"][0, -10:].mean()
+    before = metrics["return"][0, -10:, 0].mean()
+    after = metrics["return"][0, -10:, 1].mean()
     assert before < -0.75
     assert after > -0.65
 
@@ -109,7 +109,7 @@ def test_seeds_in_one_program_equal_single_runs():
     _, together = run(PROBE, 5, num_seeds=3)
     _, alone = run(PROBE, 5, num_seeds=1)
     assert_close({name: v[:1] for name, v in together.items()}, alone)
-    assert not np.allclose(together["return_1"][0], together["return_1"][1])
+    assert not np.allclose(together["return"][0], together["return"][1])
 
 
 def test_tasks_in_chunks_give_the_run_of_all_at_once():
