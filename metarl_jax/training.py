@@ -141,8 +141,8 @@ def train(
       iterations_per_chunk: how many iterations between two yields.
 
     Yields:
-      After each chunk the state, and metrics with axes [num_seeds, iterations, ...]. The
-      state must not be used once the next chunk has been asked for.
+      After each chunk the state, and metrics with axes [num_seeds, iterations, ...].
+      The state must not be used once the next chunk has been asked for.
     """
     programs = {}
     done = int(state.iteration[0])
