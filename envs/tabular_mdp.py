@@ -80,7 +80,7 @@ def make(
 
     References:
       Duan et al., RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning
-      (2016), section 3.1.2, https://arxiv.org/abs/1611.02779
+      (2016), https://arxiv.org/abs/1611.02779
     """
     num_states = checked_integer("num_states", num_states, minimum=1)
     num_actions = checked_integer("num_actions", num_actions, minimum=1)

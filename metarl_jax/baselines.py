@@ -43,7 +43,7 @@ def linear_feature_baseline(
 
     References:
       Duan et al., Benchmarking Deep Reinforcement Learning for Continuous Control
-      (2016), section 4.3 of the supplement, https://arxiv.org/abs/1604.06778
+      (2016), https://arxiv.org/abs/1604.06778
     """
     chex.assert_rank(rollout.reward, 2)
     step = episode_step(rollout)

@@ -92,8 +92,8 @@ def low_variance_objective(
       A scalar, equal to J up to a constant and to first order.
 
     References:
-      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019), section 4 and
-      appendix A, https://arxiv.org/abs/1810.06784
+      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),
+      https://arxiv.org/abs/1810.06784
     """
     behavior = jax.lax.stop_gradient(logits)  # the data was collected before the step
     return jnp.einsum(
@@ -156,7 +156,7 @@ def meta_objective(
       objective: what adaptation ascends, as in `adapted_logits`.
 
     References:
-      Finn et al., Model-Agnostic Meta-Learning (2017), equation 4,
+      Finn et al., Model-Agnostic Meta-Learning (2017),
       https://arxiv.org/abs/1703.03400
     """
     adapted = adapted_logits(mdp, logits, step_sizes, horizon, discount, objective)

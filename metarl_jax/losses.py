@@ -80,7 +80,7 @@ def likelihood_ratio(log_ratio: Array, advantage: Array, rollout: Rollout) -> Ar
     leaves out how earlier actions change what later ones are worth.
 
     References:
-      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019), equation 11,
+      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),
       https://arxiv.org/abs/1810.06784
     """
     return jnp.exp(log_ratio) * advantage
@@ -96,8 +96,8 @@ def dice(log_ratio: Array, advantage: Array, rollout: Rollout) -> Array:
 
     References:
       Foerster et al., DiCE: The Infinitely Differentiable Monte Carlo Estimator (2018),
-      equation 6, https://arxiv.org/abs/1802.05098
-      Farquhar et al., Loaded DiCE (2019), equation 11, https://arxiv.org/abs/1909.10549
+      https://arxiv.org/abs/1802.05098
+      Farquhar et al., Loaded DiCE (2019), https://arxiv.org/abs/1909.10549
     """
     started = (episode_step(rollout) > 0).astype(log_ratio.dtype)
     cumulative = discounted_sum(log_ratio, started, reverse=False)
@@ -135,7 +135,7 @@ def policy_gradient(surrogate: Surrogate, estimate: AdvantageFn) -> Distribution
       `(distributions [T, E], rollout [T, E]) -> scalar`.
 
     References:
-      Williams, REINFORCE (1992); Sutton et al. (2000), equation 2
+      Williams, REINFORCE (1992); Sutton et al. (2000)
     """
 
     def loss(distribution: Distribution, rollout: Rollout) -> Array:
