@@ -75,7 +75,7 @@ def expected_return(
 def low_variance_objective(
     mdp: TabularMdp, logits: Array, horizon: int, discount: float
 ) -> Array:
-    """What `losses.likelihood_ratio` becomes in the limit of many episodes.
+    """What `surrogates.likelihood_ratio` becomes in the limit of many episodes.
 
     The states and the action values are those of the policy that collected the data
     and do not move with `logits`: sum_t gamma**t E[Q_t(s_t, a)] with s_t ~ the old

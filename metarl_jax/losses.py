@@ -6,25 +6,21 @@ their code, so that long episodes weigh more than short ones.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from metarl_jax.baselines import linear_feature_baseline
 from metarl_jax.checks import require
-from metarl_jax.returns import discounted_sum, generalized_advantages
+from metarl_jax.returns import generalized_advantages
 from metarl_jax.rollouts import episode_step
+from metarl_jax.surrogates import Surrogate
 from metarl_jax.types import Array, Distribution, LossFn, Params, Policy, Rollout
 
 # rollout [T, E] -> advantages [T, E]
 AdvantageFn = Callable[[Rollout], Array]
-# (log-probability ratios [T, E], advantages [T, E], rollout) -> objective [T, E]
-Surrogate = Callable[[Array, Array, Rollout], Array]
 # (distributions [T, E], rollout [T, E]) -> scalar
 DistributionLoss = Callable[[Distribution, Rollout], Array]
-
-SurrogateName = Literal["likelihood_ratio", "dice", "log_probability"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,57 +67,6 @@ def discount_weighted(estimate: AdvantageFn, discount: float) -> AdvantageFn:
     gradient is that of the discounted return.
     """
     return lambda rollout: discount ** episode_step(rollout) * estimate(rollout)
-
-
-def likelihood_ratio(log_ratio: Array, advantage: Array, rollout: Rollout) -> Array:
-    """The low-variance curvature (LVC) surrogate: each step's own likelihood ratio.
-
-    Its gradient is the policy gradient. Its Hessian has little variance and a bias: it
-    leaves out how earlier actions change what later ones are worth.
-
-    References:
-      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),
-      https://arxiv.org/abs/1810.06784
-    """
-    return jnp.exp(log_ratio) * advantage
-
-
-def dice(log_ratio: Array, advantage: Array, rollout: Rollout) -> Array:
-    """The infinitely differentiable surrogate: cumulative ratios within an episode.
-
-    Every derivative is unbiased when advantages are actual returns-to-go less a
-    baseline (`trace_decay=1`), at the price of variance. For a zero baseline it is the
-    DiCE objective, sum_t w_t r_t, less a constant; the baseline enters in the form
-    that lowers the variance of all orders.
-
-    References:
-      Foerster et al., DiCE: The Infinitely Differentiable Monte Carlo Estimator (2018),
-      https://arxiv.org/abs/1802.05098
-      Farquhar et al., Loaded DiCE (2019), https://arxiv.org/abs/1909.10549
-    """
-    started = (episode_step(rollout) > 0).astype(log_ratio.dtype)
-    cumulative = discounted_sum(log_ratio, started, reverse=False)
-    return (jnp.exp(cumulative) - jnp.exp(cumulative - log_ratio)) * advantage
-
-
-def log_probability(log_ratio: Array, advantage: Array, rollout: Rollout) -> Array:
-    """The plain score function, whose second derivative is wrong.
-
-    Its gradient is the policy gradient, but its Hessian lacks the outer product of the
-    score: pre-adaptation sampling gets no credit. Here for comparison.
-
-    References:
-      Al-Shedivat et al., Continuous Adaptation via Meta-Learning (2018), appendix A,
-      https://arxiv.org/abs/1710.03641
-    """
-    return log_ratio * advantage
-
-
-SURROGATES: dict[str, Surrogate] = {
-    "likelihood_ratio": likelihood_ratio,
-    "dice": dice,
-    "log_probability": log_probability,
-}
 
 
 def policy_gradient(surrogate: Surrogate, estimate: AdvantageFn) -> DistributionLoss:

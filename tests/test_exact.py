@@ -11,10 +11,11 @@ import probe
 import pytest
 
 from envs.tabular_mdp import TabularMdp as TabularEnvironment
-from metarl_jax import exact, losses
+from metarl_jax import exact
 from metarl_jax.algorithms.maml import MamlConfig, inner_loop, meta_objective
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.rollouts import collect
+from metarl_jax.surrogates import SURROGATES
 
 
 def enumerated_return(mdp, logits, horizon, discount):
@@ -86,7 +87,7 @@ class Case(NamedTuple):
     surrogates: tuple[str, ...]
 
 
-ONE_STEP = Case(4, 3, 5, (10.0,), 1.0, 7, tuple(losses.SURROGATES))
+ONE_STEP = Case(4, 3, 5, (10.0,), 1.0, 7, tuple(SURROGATES))
 TWO_STEPS = Case(4, 3, 5, (5.0, 5.0), 1.0, 6, ("dice", "likelihood_ratio"))
 DISCOUNTED = Case(3, 2, 4, (8.0,), 0.7, 3, ("dice", "likelihood_ratio"))
 

@@ -11,8 +11,9 @@ import numpy as np
 import probe
 import pytest
 
-from metarl_jax import exact, losses
+from metarl_jax import exact, losses, surrogates
 from metarl_jax.losses import AdvantageConfig
+from metarl_jax.surrogates import SURROGATES
 
 S, A, T, GAMMA = 2, 2, 3, 0.9
 STATE_VALUE = np.array([[0.7, -0.4], [1.1, 0.2], [-0.6, 0.9]])  # [T, S]
@@ -60,7 +61,7 @@ def surrogate_derivative(name, order):
         log_probs = jax.nn.log_softmax(data.observation @ logits)
         chosen = jnp.take_along_axis(log_probs, data.action[..., None], axis=-1)
         log_ratio = chosen[..., 0] - data.log_prob
-        terms = losses.SURROGATES[name](log_ratio, advantage, data)
+        terms = SURROGATES[name](log_ratio, advantage, data)
         return jnp.sum(probability * terms)
 
     return derivative(expectation, order)(logits)
@@ -77,7 +78,7 @@ def derivative(fn, order):
     return jax.jit(fn)
 
 
-@pytest.mark.parametrize("name", losses.SURROGATES)
+@pytest.mark.parametrize("name", SURROGATES)
 def test_every_surrogate_has_the_gradient_of_the_discounted_return(name):
     actual = surrogate_derivative(name, 1)
     np.testing.assert_allclose(actual, exact_derivative(1), atol=1e-12)
@@ -108,7 +109,7 @@ def test_log_probability_has_a_wrong_hessian():
 def test_cumulative_ratio_starts_anew_in_each_episode_of_a_row():
     data = probe.rollout(np.zeros(4), terminated=[1])
     log_ratio = jnp.log(jnp.array([[2.0], [3.0], [5.0], [7.0]]))
-    objective = losses.dice(log_ratio, jnp.ones((4, 1)), data)
+    objective = surrogates.dice(log_ratio, jnp.ones((4, 1)), data)
     np.testing.assert_allclose(objective[:, 0], [1, 6 - 2, 4, 35 - 5])
 
 
@@ -119,7 +120,7 @@ def test_loss_averages_over_all_steps_of_all_episodes():
         observation=jnp.ones((4, 3, 1)), log_prob=jnp.full((4, 3), -2.0)
     )
     estimate = lambda rollout: jnp.arange(12.0).reshape(4, 3)
-    loss = losses.policy_gradient(losses.likelihood_ratio, estimate)
+    loss = losses.policy_gradient(surrogates.likelihood_ratio, estimate)
     value = losses.of_policy(policy, loss)(jnp.zeros((1, 2)), data)
     np.testing.assert_allclose(value, -5.5 * 0.5 * np.exp(2))
 

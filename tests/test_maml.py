@@ -10,7 +10,7 @@ import probe
 import pytest
 
 from envs.point import Point
-from metarl_jax import losses
+from metarl_jax import losses, surrogates
 from metarl_jax.algorithms.maml import MamlConfig, inner_loop, maml, meta_objective
 from metarl_jax.networks import NetworkConfig, mlp_policy
 from metarl_jax.task_axis import TaskAxis
@@ -62,7 +62,7 @@ def test_meta_gradient_equals_central_differences(num_steps, surrogate):
 def test_first_order_maml_drops_the_second_order_term():
     params, trial = stored_trial()[0], stages(0, 2)
     estimate = losses.advantages(CONFIG.inner_advantage)
-    loss = losses.policy_gradient(losses.likelihood_ratio, estimate)
+    loss = losses.policy_gradient(surrogates.likelihood_ratio, estimate)
     slope = probe.quick_jit(jax.grad(losses.of_policy(POLICY, loss)))
     before, after = (jax.tree.map(lambda leaf, k=k: leaf[k], trial) for k in (0, 1))
     adapted = jax.tree.map(lambda p, g: p - 0.5 * g, params, slope(params, before))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from metarl_jax import losses
+from metarl_jax import losses, surrogates
 from metarl_jax.adaptation import (
     adaptation_path,
     gradient_adaptation,
@@ -16,7 +16,7 @@ from metarl_jax.adaptation import (
     stop_gradient,
 )
 from metarl_jax.checks import require, require_positive
-from metarl_jax.losses import AdvantageConfig, SurrogateName
+from metarl_jax.losses import AdvantageConfig
 from metarl_jax.networks import NetworkConfig, mlp_policy
 from metarl_jax.optimizers import (
     AdamConfig,
@@ -25,6 +25,7 @@ from metarl_jax.optimizers import (
     outer_optimizer,
 )
 from metarl_jax.rollouts import collect
+from metarl_jax.surrogates import SURROGATES, SurrogateName
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import (
     Adaptation,
@@ -126,7 +127,7 @@ def maml(env: Environment, config: MamlConfig, axis: TaskAxis) -> MetaAlgorithm:
 
 def inner_loop(policy: Policy, config: MamlConfig) -> Adaptation:
     """Policy-gradient steps on the data of one task."""
-    surrogate = losses.SURROGATES[config.inner_surrogate]
+    surrogate = SURROGATES[config.inner_surrogate]
     loss = losses.policy_gradient(surrogate, losses.advantages(config.inner_advantage))
     optimizer = optax.sgd(step_sizes(config.inner_step_sizes))
     if config.first_order:
@@ -148,7 +149,7 @@ def meta_objective(
         return jax.lax.map(lambda stage: losses.distributions(policy, *stage), stages)
 
     estimate = losses.advantages(config.outer_advantage)
-    stage_loss = losses.policy_gradient(losses.likelihood_ratio, estimate)
+    stage_loss = losses.policy_gradient(surrogates.likelihood_ratio, estimate)
 
     def loss(distributions: Distribution, trial: Rollout) -> Array:
         rollouts = jax.tree.map(lambda leaf: leaf[first:], trial)
