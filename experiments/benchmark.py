@@ -153,7 +153,7 @@ def _phases(problem, config):
         return collect_trials(
             state.key,
             problem.algorithm,
-            state.train_state.params,
+            state.train_state,
             problem.tasks.train,
             problem.axis,
             config.num_tasks,

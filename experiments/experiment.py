@@ -9,7 +9,7 @@ import tyro
 import envs
 from envs.wrappers import TaskInObservation
 from metarl_jax import algorithms
-from metarl_jax.algorithms import AlgorithmConfig
+from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig
 from metarl_jax.checks import require
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.optimizers import AdamConfig
@@ -87,8 +87,11 @@ def oracle_of(experiment: Experiment) -> Experiment:
     return dataclasses.replace(
         experiment,
         description=f"Oracle of: {experiment.description}",
-        algorithm=dataclasses.replace(
-            experiment.algorithm, num_adaptation_steps=0, outer=AdamConfig(3e-3)
+        algorithm=MultiTaskConfig(
+            num_episodes=experiment.algorithm.num_episodes,
+            outer_advantage=experiment.algorithm.inner_advantage,
+            outer=AdamConfig(3e-3),
+            network=experiment.algorithm.network,
         ),
         training=dataclasses.replace(
             experiment.training, num_iterations=experiment.oracle_iterations
@@ -103,8 +106,8 @@ def env_steps_per_iteration(problem: Problem, num_tasks: int) -> int:
     """Environment steps of one meta-iteration of one seed: N (K+1) T E."""
     key = jax.random.key(0)
     trial = jax.eval_shape(
-        lambda key: problem.algorithm.adapt(
-            key, problem.algorithm.init(key).params, problem.tasks.train(key)
+        lambda key: problem.algorithm.collect(
+            key, problem.algorithm.init(key), problem.tasks.train(key)
         ),
         key,
     )

@@ -9,13 +9,15 @@ import cattrs
 from cattrs.strategies import configure_tagged_union
 
 from experiments.experiment import Experiment
+from metarl_jax.algorithms import AlgorithmConfig
 from metarl_jax.optimizers import OuterConfig
 from metarl_jax.run_files import write_json
 from metarl_jax.run_logs import CSV_NAME
 from metarl_jax.versions import run_versions
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
-configure_tagged_union(OuterConfig, _CONVERTER, tag_name="kind")
+for _union in (OuterConfig, AlgorithmConfig):
+    configure_tagged_union(_union, _CONVERTER, tag_name="kind")
 
 
 def document(name: str, experiment: Experiment) -> dict[str, Any]:

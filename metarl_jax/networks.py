@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -11,7 +11,7 @@ from gymnax.environments import spaces
 
 from metarl_jax.checks import require, require_positive
 from metarl_jax.distributions import Categorical, DiagonalGaussian, TanhGaussian
-from metarl_jax.types import Array, Params, Policy
+from metarl_jax.types import Array, Memory, Params, Policy
 
 _ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "elu": nn.elu, "swish": nn.swish}
 
@@ -73,6 +73,38 @@ def mlp_policy(observation_space: Any, action_space: Any, config: NetworkConfig)
             memory,
         ),
     )
+
+
+def context_policy(
+    observation_space: Any, action_space: Any, config: NetworkConfig, size: int
+) -> Policy:
+    """The policy of `mlp_policy`, with a vector of its parameters as a further input.
+
+    Args:
+      observation_space: as for `mlp_policy`.
+      action_space: as for `mlp_policy`.
+      config: the network.
+      size: of the context.
+
+    Returns:
+      A `Policy` whose parameters are `{"shared": params, "context": [size]}`; the
+      context starts at zero.
+    """
+    num_inputs = math.prod(observation_space.shape) + size
+    enlarged = spaces.Box(-jnp.inf, jnp.inf, (num_inputs,))
+    policy = mlp_policy(enlarged, action_space, config)
+
+    def apply(params: Params, observation: Array, memory: Memory):
+        inputs = jnp.concatenate([observation.reshape(-1), params["context"]])
+        return policy.apply(params["shared"], inputs, memory)
+
+    init = lambda key: {"shared": policy.init(key), "context": jnp.zeros(size)}
+    return Policy(init, apply)
+
+
+def is_hidden(path: Sequence[Any]) -> bool:
+    """True for parameters of hidden layers; `path` as in `jax.tree_util`."""
+    return any(str(getattr(key, "key", key)).startswith("hidden_") for key in path)
 
 
 def mlp_value(

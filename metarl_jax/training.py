@@ -16,7 +16,6 @@ from metarl_jax.types import (
     Key,
     MetaAlgorithm,
     Metrics,
-    Params,
     Rollout,
     Task,
 )
@@ -87,9 +86,8 @@ def meta_step(
     def step(state: RunState) -> tuple[RunState, Metrics]:
         key = jax.random.fold_in(state.key, state.iteration)
         collect_key, update_key = jax.random.split(key)
-        params = state.train_state.params
         trials = collect_trials(
-            collect_key, algorithm, params, sample_task, axis, num_tasks
+            collect_key, algorithm, state.train_state, sample_task, axis, num_tasks
         )
         train_state, metrics = algorithm.update(update_key, state.train_state, trials)
         returns = axis.mean(lambda _, trial: stage_returns(trial), (), trials)
@@ -102,23 +100,25 @@ def meta_step(
 def collect_trials(
     key: Key,
     algorithm: MetaAlgorithm,
-    params: Params,
+    train_state: Any,
     sample_task: Callable[[Key], Task],
     axis: TaskAxis,
     num_tasks: int,
 ) -> Rollout:
-    """A trial in each of `num_tasks` freshly drawn tasks: [N, K+1, T, E]."""
+    """Experience in each of `num_tasks` freshly drawn tasks: [N, ..., K+1, T, E]."""
     task_key, adapt_key = jax.random.split(key)
     tasks = jax.vmap(sample_task)(jax.random.split(task_key, num_tasks))
 
-    def trial(params: Params, entry: tuple[Key, Task]) -> Rollout:
-        return algorithm.adapt(entry[0], params, entry[1])
+    def trial(train_state: Any, entry: tuple[Key, Task]) -> Rollout:
+        return algorithm.collect(entry[0], train_state, entry[1])
 
-    return axis.map(trial, params, (jax.random.split(adapt_key, num_tasks), tasks))
+    return axis.map(trial, train_state, (jax.random.split(adapt_key, num_tasks), tasks))
 
 
 def stage_returns(trial: Rollout) -> Array:
-    """The mean return at each stage of a trial [K+1, T, E]: [K+1]."""
+    """The mean return at each stage of a trial [..., K+1, T, E]: [K+1]."""
+    if trial.reward.ndim > 3:  # of several trials in one task
+        return jnp.mean(jax.vmap(stage_returns)(trial), axis=0)
     return jnp.mean(jax.vmap(episode_return)(trial), axis=-1)
 
 

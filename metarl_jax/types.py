@@ -121,6 +121,44 @@ class MetaAlgorithm(NamedTuple):
     adapt: Callable[[Key, Params, Task], Rollout]
     # (key, train_state, trials [N, K+1, T, E]) -> (train_state, metrics)
     update: Callable[[Key, Any, Rollout], tuple[Any, Metrics]]
+    # (key, train_state, task) -> Rollout [..., K+1, T, E]: what `update` learns from in
+    # one task, where training does not collect as `adapt` does from the current params
+    explore: Callable[[Key, Any, Task], Rollout] | None = None
+    # of methods that adapt the parameters of a policy
+    policy: Policy | None = None
+    adaptation: Adaptation | None = None
+
+    def collect(self, key: Key, train_state: Any, task: Task) -> Rollout:
+        """Experience for `update` in one task, [..., K+1, T, E]."""
+        if self.explore is None:
+            return self.adapt(key, train_state.params, task)
+        return self.explore(key, train_state, task)
+
+
+class MetaObjective(NamedTuple):
+    """What a gradient method minimises, on the trial [K+1, T, E] of one task.
+
+    Where a method needs to know more of a task than its trial, an entry of that
+    method's own, which holds the trial, stands for it.
+    """
+
+    # (meta_params, trial) -> the adapted policies' distributions at each step of those
+    # rollouts of the trial that the loss is on; differentiable through the adaptation
+    policy: Callable[[Params, Any], Distribution]
+    # (those distributions, trial) -> scalar
+    loss: Callable[[Distribution, Any], Array]
+
+    def value(self, meta_params: Params, trial: Any) -> Array:
+        """The outer loss as a function of the meta-parameters, a scalar."""
+        return self.loss(self.policy(meta_params, trial), trial)
+
+
+class OuterOptimizer(NamedTuple):
+    """Improves meta-parameters on the trials, or entries, of N tasks: [N, ...]."""
+
+    init: Callable[[Params], Any]
+    # (params, state, trials) -> (params, state, metrics)
+    update: Callable[[Params, Any, Any], tuple[Params, Any, Metrics]]
 
 
 # (params, rollout [T, E]) -> scalar

@@ -12,7 +12,8 @@ import pytest
 
 from envs.tabular_mdp import TabularMdp as TabularEnvironment
 from metarl_jax import exact
-from metarl_jax.algorithms.maml import MamlConfig, inner_loop, meta_objective
+from metarl_jax.algorithms.maml import MamlConfig
+from metarl_jax.gradient_methods import inner_loop, meta_objective
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.rollouts import collect
 from metarl_jax.surrogates import SURROGATES

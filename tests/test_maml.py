@@ -11,7 +11,8 @@ import pytest
 
 from envs.point import Point
 from metarl_jax import losses, surrogates
-from metarl_jax.algorithms.maml import MamlConfig, inner_loop, maml, meta_objective
+from metarl_jax.algorithms.maml import MamlConfig, maml
+from metarl_jax.gradient_methods import inner_loop, meta_objective
 from metarl_jax.networks import NetworkConfig, mlp_policy
 from metarl_jax.task_axis import TaskAxis
 

@@ -9,17 +9,18 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from envs.point import Point
-from metarl_jax.algorithms.maml import MamlConfig, inner_loop, maml, meta_objective
+from metarl_jax.algorithms.maml import MamlConfig, maml
+from metarl_jax.gradient_methods import inner_loop, meta_objective
 from metarl_jax.losses import mean_kl
 from metarl_jax.networks import NetworkConfig, mlp_policy
-from metarl_jax.optimizers import (
+from metarl_jax.optimizers import gradient_descent
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trust_region import (
     TrustRegionConfig,
     backtrack,
     conjugate_gradient,
-    gradient_descent,
     trust_region,
 )
-from metarl_jax.task_axis import TaskAxis
 
 CONFIG = MamlConfig(
     num_adaptation_steps=2,

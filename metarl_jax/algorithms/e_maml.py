@@ -1,0 +1,113 @@
+"""E-MAML: credit to the data that adaptation starts from."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.checks import require
+from metarl_jax.exploration import exploration_credit
+from metarl_jax.gradient_methods import (
+    MetaGradientConfig,
+    collect_trial,
+    initial_state,
+    inner_loop,
+    outer_loss,
+    stage_policies,
+    stages,
+    updated,
+)
+from metarl_jax.networks import mlp_policy
+from metarl_jax.optimizers import outer_optimizer
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.types import (
+    Array,
+    Distribution,
+    Environment,
+    Key,
+    MetaAlgorithm,
+    MetaObjective,
+    Rollout,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class EMamlConfig(MetaGradientConfig):
+    """As MAML's, and how much the exploration term counts.
+
+    With weight 1, rewards not normalised and plain log-probabilities inside, the
+    meta-gradient is that of adaptation to finite data, without bias. A sum over all
+    actions before adaptation has much variance, so that less is often better.
+    """
+
+    exploration_weight: float = 1e-3
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.exploration_weight >= 0, "exploration_weight must be 0 or more")
+
+
+class EMamlEntry(NamedTuple):
+    """A trial, and how much better it ended than others."""
+
+    trial: Rollout  # [K+1, T, E]
+    advantage: Array  # []; reward per step after adaptation, less that of other tasks
+
+
+def e_maml(env: Environment, config: EMamlConfig, axis: TaskAxis) -> MetaAlgorithm:
+    """MAML that also makes actions before adaptation likelier if it then went well.
+
+    The baseline of a task's outcome is the mean outcome of the other tasks, which does
+    not depend on its actions.
+
+    Args:
+      env: the environment.
+      config: of the learner.
+      axis: how to go over tasks.
+
+    Returns:
+      The corresponding `MetaAlgorithm`.
+
+    References:
+      Stadie et al., Some Considerations on Learning to Explore via Meta-Reinforcement
+      Learning (2018), https://arxiv.org/abs/1803.01118
+      Al-Shedivat et al., Continuous Adaptation via Meta-Learning (2018), appendix A,
+      https://arxiv.org/abs/1710.03641
+    """
+    policy = mlp_policy(env.observation_space, env.action_space, config.network)
+    adaptation = inner_loop(policy, config)
+    policies = stage_policies(policy, adaptation, config.num_adaptation_steps, first=0)
+    optimizer = outer_optimizer(config.outer, _objective(policies, config), axis)
+
+    def update(key: Key, state, trials: Rollout):
+        return updated(optimizer, state, EMamlEntry(trials, _advantage(trials)))
+
+    return MetaAlgorithm(
+        init=initial_state(policy.init, optimizer),
+        adapt=collect_trial(env, policy, adaptation, config),
+        update=update,
+        policy=policy,
+        adaptation=adaptation,
+    )
+
+
+def _objective(policies, config: EMamlConfig) -> MetaObjective:
+    first, num_steps = config.first_outer_stage, config.num_adaptation_steps
+    after = outer_loss(config)
+
+    def loss(distributions: Distribution, entry: EMamlEntry) -> Array:
+        before = stages(entry.trial, 0, num_steps)
+        log_prob = stages(distributions, 0, num_steps).log_prob(before.action)
+        credit = exploration_credit(log_prob - before.log_prob, entry.advantage)
+        exploited = after(stages(distributions, first), stages(entry.trial, first))
+        return exploited + config.exploration_weight * credit
+
+    return MetaObjective(lambda params, entry: policies(params, entry.trial), loss)
+
+
+def _advantage(trials: Rollout) -> Array:
+    """Mean reward of the last stage, less the mean of that of the other tasks: [N]."""
+    outcome = jnp.mean(trials.reward[:, -1], axis=(1, 2))
+    others = (jnp.sum(outcome) - outcome) / max(len(outcome) - 1, 1)
+    return jax.lax.stop_gradient(outcome - others)
