@@ -1,7 +1,8 @@
-"""Figures of `experiments.gradient_quality`."""
+"""Figures of `experiments.gradient_quality` and `experiments.formulations`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 _TITLES = {
@@ -25,6 +26,31 @@ def off_policy_data(rows: Sequence) -> Figure:
     last = [row for row in last if row.estimator in moved]
     label = "standard deviation of the behaviour's logits"
     return _panels(last, "off_policy", label, log=False)
+
+
+def parameter_paths(paths: Mapping[str, np.ndarray]) -> Figure:
+    """Paths of two parameters in the plane; paths are [seeds, iterations + 1, 2].
+
+    One panel shows all paths, a panel each the steps of the first seed.
+    """
+    figure = Figure(figsize=(4.2 * (1 + len(paths)), 4.2), layout="constrained")
+    panels = figure.subplots(1, 1 + len(paths))
+    for number, (name, path) in enumerate(paths.items()):
+        color = {"color": f"C{number}"}
+        for seed, line in enumerate(path):
+            label = name if seed == 0 else None
+            panels[0].plot(*line.T, lw=1, alpha=0.7, label=label, **color)
+        panel, first = panels[1 + number], path[0]
+        arrows = dict(angles="xy", scale_units="xy", scale=1, width=0.004)
+        panel.quiver(*first[:-1].T, *np.diff(first, axis=0).T, **arrows, **color)
+        panel.set_title(f"{name}: steps of one seed")
+    panels[0].set_title("all seeds")
+    for panel in panels:
+        panel.plot(0, 0, marker="*", color="black", markersize=12, label="optimum")
+        panel.set(xlabel="theta_0", ylabel="theta_1")
+        panel.grid(alpha=0.3)
+    panels[0].legend()
+    return figure
 
 
 def _panels(rows: Sequence, x: str, label: str, log: bool) -> Figure:
