@@ -33,7 +33,7 @@ class Options:
     num_trajectories: int = 100  # E, before adaptation and once more after it
     horizon: int = 5  # T
     step_size: float = 0.1  # alpha, on the return
-    outer_step_size: float = 0.01  # on the return
+    outer_step_size: float = 0.02  # on the return
     num_seeds: int = 5
     seed: int = 0
     out: Path | None = None  # a folder for the figure and the paths

@@ -29,27 +29,23 @@ def off_policy_data(rows: Sequence) -> Figure:
 
 
 def parameter_paths(paths: Mapping[str, np.ndarray]) -> Figure:
-    """Paths of two parameters in the plane; paths are [seeds, iterations + 1, 2].
+    """Paths of two parameters, a panel each: `name -> [seeds, iterations + 1, 2]`.
 
-    One panel shows all paths, a panel each the steps of the first seed.
+    Arrows are the steps of the first seed. Mind the scales, which differ.
     """
-    figure = Figure(figsize=(4.2 * (1 + len(paths)), 4.2), layout="constrained")
-    panels = figure.subplots(1, 1 + len(paths))
-    for number, (name, path) in enumerate(paths.items()):
-        color = {"color": f"C{number}"}
-        for seed, line in enumerate(path):
-            label = name if seed == 0 else None
-            panels[0].plot(*line.T, lw=1, alpha=0.7, label=label, **color)
-        panel, first = panels[1 + number], path[0]
-        arrows = dict(angles="xy", scale_units="xy", scale=1, width=0.004)
-        panel.quiver(*first[:-1].T, *np.diff(first, axis=0).T, **arrows, **color)
-        panel.set_title(f"{name}: steps of one seed")
-    panels[0].set_title("all seeds")
-    for panel in panels:
-        panel.plot(0, 0, marker="*", color="black", markersize=12, label="optimum")
-        panel.set(xlabel="theta_0", ylabel="theta_1")
+    figure = Figure(figsize=(4.2 * len(paths), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(paths), squeeze=False)[0]
+    arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.005}
+    for number, (panel, name) in enumerate(zip(panels, paths, strict=True)):
+        first, *others = paths[name]
+        for line in others:
+            panel.plot(*line.T, lw=0.7, alpha=0.5, color="gray")
+        steps = np.diff(first, axis=0)
+        panel.quiver(*first[:-1].T, *steps.T, color=f"C{number}", zorder=3, **arrows)
+        panel.plot(*first[0], marker="o", color="black", zorder=4)
+        panel.plot(0, 0, marker="*", color="black", markersize=12, zorder=4)
+        panel.set(title=name, xlabel="theta_0", ylabel="theta_1")
         panel.grid(alpha=0.3)
-    panels[0].legend()
     return figure
 
 

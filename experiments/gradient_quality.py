@@ -26,7 +26,7 @@ class Options:
     """What is measured."""
 
     num_mdps: int = 3
-    num_repeats: int = 16  # R, independent estimates in each MDP
+    num_repeats: int = 12  # R, independent estimates in each MDP
     trajectories: str = "20,128,1024,8192"  # E, separated by commas
     off_policy: str = "0.25,0.5,1"  # standard deviations of the behaviour's logits
     off_policy_trajectories: int = 1024  # E of the off-policy data
