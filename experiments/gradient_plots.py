@@ -60,13 +60,15 @@ def _panels(rows: Sequence, x: str, label: str, log: bool) -> Figure:
                 own = [r for r in rows if (r.estimator, r.quantity) == (name, quantity)]
                 points = [(getattr(r, x), getattr(r, measure)) for r in own]
                 if points:
-                    style = {"marker": "o", "markersize": 4, "color": f"C{number}"}
-                    axes.plot(*zip(*points, strict=True), label=name, **style)
+                    style = "o--" if number % 2 else "o-"  # some lines coincide
+                    settings = {"markersize": 4, "color": f"C{number}", "label": name}
+                    axes.plot(*zip(*points, strict=True), style, **settings)
             axes.grid(alpha=0.3)
             if log:
                 axes.set_xscale("log")
             if measure != "cosine":
                 axes.set_yscale("log")
+                axes.set_ylim(bottom=max(axes.get_ylim()[0], 3e-3))
             if column == 0:
                 axes.set_ylabel(
                     measure + ("" if measure == "cosine" else " (relative)")
