@@ -8,6 +8,7 @@ import optax
 from evosax.algorithms.distribution_based.open_es import Open_ES
 from evosax.core.fitness_shaping import identity_fitness_shaping_fn
 
+from metarl_jax.checks import require
 from metarl_jax.types import Array, Key, Params
 
 
@@ -35,12 +36,17 @@ def evolution_gradient(
     Returns:
       A gradient like `params`.
 
+    Raises:
+      ValueError: for a population that is odd or empty.
+
     References:
       Salimans et al., Evolution Strategies as a Scalable Alternative to Reinforcement
       Learning (2017), https://arxiv.org/abs/1703.03864
       Song et al., ES-MAML: Simple Hessian-Free Meta Learning (2020),
       https://arxiv.org/abs/1910.01215
     """
+    even = population_size >= 2 and population_size % 2 == 0
+    require(even, f"population_size must be even, 2 or more, not {population_size}")
     strategy = Open_ES(
         population_size,
         params,

@@ -173,13 +173,17 @@ def mean_reward(rollout: Rollout, discount: float) -> Array:
 def evolution_policy_gradient(
     key: Key, problem: Problem, setting: Setting, std: float, num_trajectories: int
 ) -> Array:
-    """The gradient of L by evolution strategies, one trajectory per member: [S, A]."""
+    """The gradient of L by evolution strategies, one trajectory per member: [S, A].
+
+    Members come in pairs: of an odd number of trajectories one is left out.
+    """
 
     def objective(key: Key, logits: Array) -> Array:
         rollout = sample_rollout(key, problem.mdp, logits, setting.horizon, 1)
         return -mean_reward(rollout, setting.discount)
 
-    return evolution_gradient(key, objective, problem.logits, std, num_trajectories)
+    population_size = 2 * (num_trajectories // 2)
+    return evolution_gradient(key, objective, problem.logits, std, population_size)
 
 
 def evolution_meta_gradient(

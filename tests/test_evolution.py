@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from metarl_jax.evolution import evolution_gradient
 
@@ -41,3 +42,8 @@ def test_smoothing_biases_the_gradient_of_a_cubic_by_three_times_the_variance():
     cubic = lambda key, x: x["height"] ** 3
     smoothed = {"height": 3 * 0.5**2 + 3 * 0.3**2}
     assert_within_four_errors(cubic, smoothed, std=0.3)
+
+
+def test_odd_populations_are_refused():
+    with pytest.raises(ValueError, match="population_size must be even, 2 or more"):
+        estimate(lambda key, x: x["height"], 2, population_size=3)
