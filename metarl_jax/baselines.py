@@ -1,7 +1,8 @@
-"""Baselines that are fitted to the data which they serve."""
+"""Baselines: what a return is compared with; fitted to the data which they serve."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import chex
 import jax
@@ -54,6 +55,27 @@ def linear_feature_baseline(
     next_value = _features(rollout.next_observation, step + 1) @ weights
     next_value = jnp.where(rollout.truncated, 0.0, next_value)
     return BaselineValues(features @ weights, next_value)
+
+
+def no_baseline(rollout: Rollout, discount: float | Array) -> BaselineValues:
+    """Zero everywhere: advantages are returns-to-go.
+
+    What lies beyond a truncated step or the end of a row counts as nothing, so that
+    `trace_decay=1` gives actual returns within the data, and less than 1 gives
+    rewards discounted faster.
+    """
+    zero = jnp.zeros_like(rollout.reward)
+    return BaselineValues(zero, zero)
+
+
+# (rollout [T, E], discount) -> values
+Baseline = Callable[[Rollout, float | Array], BaselineValues]
+BaselineName = Literal["linear_features", "none"]
+
+BASELINES: dict[str, Baseline] = {
+    "linear_features": linear_feature_baseline,
+    "none": no_baseline,
+}
 
 
 def _features(observation: Array, step: Array) -> Array:

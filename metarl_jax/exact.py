@@ -15,9 +15,11 @@ step of size alpha on L moves theta by alpha / T * grad J. This holds with
 `AdvantageConfig(trace_decay=1, normalize=False)`, and where gamma < 1 with
 `losses.discount_weighted`, since without the weight gamma**t a policy gradient belongs
 to no objective. In the limit of many episodes every surrogate has the gradient of L;
-DiCE also has its Hessian, and `likelihood_ratio` that of `low_variance_objective`.
+DiCE and TayPO-2 also have its Hessian, and `likelihood_ratio` that of
+`low_variance_objective`. On data of another policy see `taylor_expansion`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -70,6 +72,60 @@ def expected_return(
     """
     first = action_values(mdp, logits, horizon, discount)[0]
     return jnp.einsum("s,sa,sa->", mdp.initial, jax.nn.softmax(logits), first)
+
+
+def policy_gradient(
+    mdp: TabularMdp, logits: Array, horizon: int, discount: float
+) -> Array:
+    """The gradient of J by the logits, [S, A]; arguments as of `expected_return`."""
+    return jax.grad(expected_return, argnums=1)(mdp, logits, horizon, discount)
+
+
+def hessian(mdp: TabularMdp, logits: Array, horizon: int, discount: float) -> Array:
+    """The Hessian of J, [S, A, S, A]; arguments as of `expected_return`."""
+    return jax.hessian(expected_return, argnums=1)(mdp, logits, horizon, discount)
+
+
+def taylor_expansion(
+    mdp: TabularMdp,
+    logits: Array,
+    behavior: Array,
+    horizon: int,
+    discount: float,
+    order: int,
+) -> Array:
+    """J expanded in the change of action probabilities from `behavior` to `logits`.
+
+    What off-policy surrogates become in the limit of many episodes: with `order` 1
+    `likelihood_ratio`, with 2 `taypo2`, both up to a constant; J itself, to which
+    `dice` converges, is the expansion of order T.
+
+    Args:
+      mdp: the MDP.
+      logits: of the policy, [S, A].
+      behavior: logits of the policy that collects the data, [S, A].
+      horizon: T.
+      discount: gamma.
+      order: the number of terms after the constant one, 0 or more.
+
+    Returns:
+      A scalar.
+
+    References:
+      Tang et al., Taylor Expansion Policy Optimization (2020),
+      https://arxiv.org/abs/2003.06259
+    """
+    start, end = jax.nn.softmax(behavior), jax.nn.softmax(logits)
+
+    def value(share: Array) -> Array:
+        mixture = jnp.log(start + share * (end - start))
+        return expected_return(mdp, mixture, horizon, discount)
+
+    total, derivative, origin = 0.0, value, jnp.zeros(())
+    for power in range(order + 1):
+        total += derivative(origin) / math.factorial(power)
+        derivative = jax.jacfwd(derivative)
+    return total
 
 
 def low_variance_objective(
@@ -161,6 +217,20 @@ def meta_objective(
     """
     adapted = adapted_logits(mdp, logits, step_sizes, horizon, discount, objective)
     return -expected_return(mdp, adapted, horizon, discount) / horizon
+
+
+def meta_gradient(
+    mdp: TabularMdp,
+    logits: Array,
+    step_sizes: Sequence[float],
+    horizon: int,
+    discount: float,
+    objective: Objective = expected_return,
+) -> Array:
+    """The gradient of `meta_objective` by the logits, [S, A]; the same arguments."""
+    return jax.grad(meta_objective, argnums=1)(
+        mdp, logits, step_sizes, horizon, discount, objective
+    )
 
 
 def action_values(

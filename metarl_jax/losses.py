@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.baselines import linear_feature_baseline
+from metarl_jax.baselines import BASELINES, BaselineName
 from metarl_jax.checks import require
 from metarl_jax.returns import generalized_advantages
 from metarl_jax.rollouts import episode_step
@@ -25,24 +25,33 @@ DistributionLoss = Callable[[Distribution, Rollout], Array]
 
 @dataclasses.dataclass(frozen=True)
 class AdvantageConfig:
-    """How good an action was: its estimated return less the linear baseline's."""
+    """How good an action was: its estimated return less a baseline's.
 
+    With `surrogates.dice` and `trace_decay=1`, `baseline="none"` gives the DiCE of
+    Foerster et al. (2018), and a baseline gives Loaded DiCE with full credit.
+    """
+
+    baseline: BaselineName = "linear_features"
     discount: float = 0.99  # gamma
     trace_decay: float = 1.0  # lambda of generalised advantage estimation
     normalize: bool = True  # to mean 0 and standard deviation 1 over [T, E]
     weigh_by_discount: bool = False  # see `discount_weighted`
 
     def __post_init__(self):
+        known = ", ".join(BASELINES)
+        message = f"baseline must be one of {known}, not {self.baseline}"
+        require(self.baseline in BASELINES, message)
         for name in ("discount", "trace_decay"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} must be between 0 and 1, not {value}")
 
 
 def advantages(config: AdvantageConfig) -> AdvantageFn:
-    """Generalised advantages over the linear feature baseline, fitted per rollout."""
+    """Generalised advantages over a baseline, which is fitted per rollout."""
+    baseline = BASELINES[config.baseline]
 
     def estimate(rollout: Rollout) -> Array:
-        value, next_value = linear_feature_baseline(rollout, config.discount)
+        value, next_value = baseline(rollout, config.discount)
         advantage = generalized_advantages(
             rollout, value, next_value, config.discount, config.trace_decay
         )

@@ -78,6 +78,45 @@ def test_low_variance_objective_leaves_the_steps_and_changes_their_derivative():
     assert probe.relative_error(actual, expected) > 0.05
 
 
+def test_exact_policy_gradient_and_hessian_equal_central_differences():
+    with jax.enable_x64(True):
+        mdp, logits = probe.random_mdp(1, 3, 2), probe.random_logits(1, 3, 2)
+        value = lambda logits: exact.expected_return(mdp, logits, 4, 0.9)
+        differences = probe.gradient_and_differences(value, logits)[1]
+        gradient = exact.policy_gradient(mdp, logits, 4, 0.9)
+        direction = probe.random_logits(2, 3, 2)
+        shifted = [
+            exact.policy_gradient(mdp, logits + step * direction, 4, 0.9)
+            for step in (1e-5, -1e-5)
+        ]
+        curvature = jnp.einsum(
+            "sazb,zb->sa", exact.hessian(mdp, logits, 4, 0.9), direction
+        )
+    np.testing.assert_allclose(np.ravel(gradient), differences, atol=1e-8)
+    expected = (shifted[0] - shifted[1]) / 2e-5
+    np.testing.assert_allclose(curvature, expected, atol=1e-8)
+
+
+def expansion_errors(distance):
+    """The errors of the expansions of order 0 to 3, T = 3, at a close policy."""
+    mdp, logits = probe.random_mdp(0, 3, 2), probe.random_logits(0, 3, 2)
+    behavior = logits + distance * probe.random_logits(5, 3, 2)
+    value = exact.expected_return(mdp, logits, 3, 0.9)
+    return np.array(
+        [
+            value - exact.taylor_expansion(mdp, logits, behavior, 3, 0.9, order)
+            for order in range(4)
+        ]
+    )
+
+
+def test_error_of_an_expansion_falls_with_the_power_after_its_order():
+    with jax.enable_x64(True):
+        far, near = expansion_errors(0.02), expansion_errors(0.01)
+    np.testing.assert_allclose(far[:3] / near[:3], [2, 4, 8], rtol=0.05)
+    np.testing.assert_allclose(near[3], 0, atol=1e-14)
+
+
 class Case(NamedTuple):
     num_states: int
     num_actions: int
@@ -103,10 +142,10 @@ def truth(case, objective=exact.expected_return):
     """The exact meta-gradient, where adaptation ascends `objective`."""
     mdp, logits = problem(case)
     horizon, discount = case.horizon, case.discount
-    value = lambda logits: exact.meta_objective(
+    gradient = lambda logits: exact.meta_gradient(
         mdp, logits, case.sizes, horizon, discount, objective
     )
-    return jax.jit(jax.grad(value))(logits)
+    return jax.jit(gradient)(logits)
 
 
 @cache
@@ -191,6 +230,18 @@ def test_dice_converges_to_the_exact_meta_gradient():
     assert found[-1] < 0.02
     estimate = estimates(ONE_STEP, *SIZES[-1])["dice"][0]
     assert probe.cosine(estimate, truth(ONE_STEP)) > 0.9995
+
+
+def test_taypo2_converges_to_the_exact_meta_gradient():
+    found = errors("taypo2", truth(ONE_STEP))
+    assert_shrinks_as_the_inverse_square_root(found)
+    assert found[-1] < 0.02
+
+
+def test_loaded_dice_has_a_bias_between_those_of_dice_and_likelihood_ratio():
+    names = "dice", "loaded_dice", "likelihood_ratio"
+    last = [errors(name, truth(ONE_STEP))[-1] for name in names]
+    assert 2 * last[0] < last[1] < last[2] / 2
 
 
 def test_likelihood_ratio_converges_to_within_its_exact_bias():
