@@ -18,15 +18,38 @@ EXPERIMENTS = {
     "maml_half_cheetah_velocity": "experiments.maml_half_cheetah_velocity",
 }
 
+# name -> the module that holds its COMPARISON
+COMPARISONS = {
+    "point": "experiments.compare_point",
+    "point_corners": "experiments.compare_point_corners",
+    "cartpole": "experiments.compare_cartpole",
+}
+
 
 def load(name: str):
-    """The `Experiment` of this name.
+    """The `Experiment` of this name; COMPARISON:ROW names a row of a comparison.
 
     Raises:
       ValueError: if there is none; names those that there are.
     """
+    comparison, colon, row = name.partition(":")
+    if colon:
+        return load_comparison(comparison).experiment(row)
     if name not in EXPERIMENTS:
         raise ValueError(
             f"no experiment '{name}'; choose from {', '.join(EXPERIMENTS)}"
         )
     return importlib.import_module(EXPERIMENTS[name]).EXPERIMENT
+
+
+def load_comparison(name: str):
+    """The `Comparison` of this name.
+
+    Raises:
+      ValueError: if there is none; names those that there are.
+    """
+    if name not in COMPARISONS:
+        raise ValueError(
+            f"no comparison '{name}'; choose from {', '.join(COMPARISONS)}"
+        )
+    return importlib.import_module(COMPARISONS[name]).COMPARISON

@@ -61,7 +61,7 @@ def evaluate(
     """
     problem = build(at_test_time(experiment))
     tasks = evaluation.held_out_tasks(problem.tasks, experiment.evaluation)
-    state = restore(directory, problem, experiment)
+    state = restore(directory, build(experiment), experiment)
     params = state.train_state.params
     start = initial_state(problem.algorithm, experiment.training).train_state.params
     meta_trained, random = _curves(experiment, problem, tasks, params, start)
@@ -119,9 +119,10 @@ def _oracle_curve(
         return None
     oracle = oracle_of(experiment)
     problem = build(at_test_time(oracle))
+    trained = build(oracle)
     latest = Checkpoints(directory.oracle.checkpoints).latest()
     if latest == oracle.training.num_iterations:
-        state = restore(directory.oracle, problem, oracle)
+        state = restore(directory.oracle, trained, oracle)
     else:
         directory.oracle.path.mkdir(parents=True, exist_ok=True)
         directory.oracle.record(name, oracle)

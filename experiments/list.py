@@ -1,4 +1,4 @@
-"""python -m experiments.list: the experiments and environments that there are."""
+"""python -m experiments.list: the experiments, comparisons and environments."""
 
 import envs
 import experiments
@@ -8,6 +8,10 @@ def main() -> None:
     print("Experiments (python -m experiments.run NAME):")
     for name in experiments.EXPERIMENTS:
         print(f"  {name:28} {experiments.load(name).description}")
+    print("Comparisons (python -m experiments.compare NAME):")
+    for name in experiments.COMPARISONS:
+        comparison = experiments.load_comparison(name)
+        print(f"  {name:28} {', '.join(comparison.rows)}")
     print("Environments (--environment NAME):")
     print("  " + ", ".join(envs.ENVIRONMENTS))
 

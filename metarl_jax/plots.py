@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 _SIZE = (5.0, 3.4)  # inches
+_LINES = ("-", "--", ":")  # for each ten colours
 
 
 def learning_curve(iterations: Sequence[int], returns: np.ndarray) -> Figure:
@@ -22,6 +23,24 @@ def learning_curve(iterations: Sequence[int], returns: np.ndarray) -> Figure:
         low, high = returns[..., k].min(0), returns[..., k].max(0)
         axes.fill_between(iterations, low, high, color=line.get_color(), alpha=0.2)
     axes.legend()
+    return figure
+
+
+def learning_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
+    """The return after adaptation of several runs against environment steps.
+
+    Args:
+      curves: name -> (environment steps [I], returns [S, I]); a line is the mean over
+        the S seeds.
+    """
+    figure = Figure(figsize=(2 * _SIZE[0], 1.5 * _SIZE[1]), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, (steps, returns)) in enumerate(curves.items()):
+        style = _LINES[index // 10 % len(_LINES)]
+        axes.plot(steps, np.mean(returns, axis=0), style, label=name, alpha=0.8)
+    axes.set(xlabel="environment steps", ylabel="return after adaptation, training")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right center")
     return figure
 
 

@@ -20,6 +20,7 @@ from metarl_jax.gradient_methods import (
 )
 from metarl_jax.networks import mlp_policy
 from metarl_jax.optimizers import outer_optimizer
+from metarl_jax.surrogates import SurrogateName
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import (
     Array,
@@ -36,11 +37,13 @@ from metarl_jax.types import (
 class EMamlConfig(MetaGradientConfig):
     """As MAML's, and how much the exploration term counts.
 
-    With weight 1, rewards not normalised and plain log-probabilities inside, the
-    meta-gradient is that of adaptation to finite data, without bias. A sum over all
-    actions before adaptation has much variance, so that less is often better.
+    With weight 1, advantages that are not normalised and plain log-probabilities inside
+    (other surrogates give the same credit once more), the meta-gradient is that of
+    adaptation to finite data, without bias. A sum over all actions before adaptation
+    has much variance, so that less is often better.
     """
 
+    inner_surrogate: SurrogateName = "log_probability"
     exploration_weight: float = 1e-3
 
     def __post_init__(self):

@@ -1,0 +1,101 @@
+"""Every gradient-based algorithm on point navigation, on the goals of the literature.
+
+All adapt in three steps and learn from all adapted policies, as `maml_point` does;
+what differs from row to row is said below. Settings were chosen by hand on one seed,
+with about the same effort for each row.
+"""
+
+from experiments import published
+from experiments.comparison import Comparison, Row
+from experiments.experiment import Experiment
+from metarl_jax.algorithms import (
+    AnilConfig,
+    CaviaConfig,
+    EMamlConfig,
+    EsMamlConfig,
+    FomamlConfig,
+    FromScratchConfig,
+    MamlConfig,
+    MetaSgdConfig,
+    MultiTaskConfig,
+    PrompConfig,
+    ReptileConfig,
+)
+from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.optimizers import AdamConfig, ProximalConfig, TrustRegionConfig
+from metarl_jax.training import TrainingConfig
+
+_NETWORK = NetworkConfig(hidden_sizes=(32, 32), initial_std=0.5)
+_INNER = {
+    "num_adaptation_steps": 3,
+    "num_episodes": 20,
+    "inner_step_sizes": (0.5, 0.2, 0.1),
+    "network": _NETWORK,
+}
+_ADAM = AdamConfig(learning_rate=4e-3, decay_iterations=1)  # falls over the whole run
+_PPO = ProximalConfig(learning_rate=2e-3, decay_iterations=1)
+_OUTER = {"outer_stages": "adapted", "outer": _ADAM}
+_MAML = _INNER | _OUTER
+
+COMPARISON = Comparison(
+    base=Experiment(
+        description="point navigation, 40 goals of Finn et al. (2017)",
+        environment="point",
+        environment_options={"horizon": 100},
+        algorithm=MamlConfig(**_MAML),
+        training=TrainingConfig(num_tasks=10, iterations_per_checkpoint=50),
+        evaluation=EvaluationConfig(
+            task_set="finn2017", num_adaptation_steps=3, num_episodes=40
+        ),
+        published=published.finn2017("point"),
+    ),
+    rows={
+        "maml": Row(MamlConfig(**_MAML)),
+        "maml_ppo_inner": Row(
+            MamlConfig(
+                **_MAML | {"inner_step_sizes": (0.25, 0.1, 0.05)},
+                inner_surrogate="clipped",
+                inner_surrogate_options={"clip_range": 1.0},
+                inner_updates=2,
+            )
+        ),
+        "maml_trpo": Row(MamlConfig(**_MAML | {"outer": TrustRegionConfig()})),
+        "maml_ppo": Row(MamlConfig(**_MAML | {"outer": _PPO})),
+        "promp": Row(PrompConfig(**_MAML | {"outer": _PPO})),
+        "maml_dice": Row(MamlConfig(**_MAML, inner_surrogate="dice")),
+        "maml_taypo2": Row(MamlConfig(**_MAML, inner_surrogate="taypo2")),
+        "fomaml": Row(FomamlConfig(**_MAML)),
+        "e_maml": Row(EMamlConfig(**_MAML)),
+        "meta_sgd": Row(
+            MetaSgdConfig(
+                **_MAML | {"outer": AdamConfig(learning_rate=8e-3, decay_iterations=1)}
+            )
+        ),
+        "anil": Row(AnilConfig(**_MAML)),
+        "cavia": Row(
+            CaviaConfig(
+                **_MAML | {"inner_step_sizes": (1.0, 0.5, 0.25)}, context_size=10
+            )
+        ),
+        "reptile": Row(ReptileConfig(**_INNER)),
+        "es_maml": Row(
+            EsMamlConfig(
+                **_INNER | {"num_adaptation_steps": 1, "num_episodes": 5},
+                population_size=40,
+                perturbation=0.1,
+                learning_rate=4e-2,
+            ),
+            num_tasks=4,
+        ),
+        "multi_task": Row(
+            MultiTaskConfig(**_INNER | {"num_adaptation_steps": 0}, outer=_ADAM)
+        ),
+        "oracle": Row(
+            MultiTaskConfig(**_INNER | {"num_adaptation_steps": 0}, outer=_ADAM),
+            observe_task=True,
+        ),
+        "from_scratch": Row(FromScratchConfig(**_INNER), untrained=True),
+    },
+    budget=8_000_000,
+)

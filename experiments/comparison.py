@@ -1,0 +1,93 @@
+"""What a comparison is: algorithms on the same tasks, at equal environment steps."""
+
+import dataclasses
+
+from experiments.experiment import (
+    Experiment,
+    build,
+    env_steps_per_iteration,
+)
+from metarl_jax.algorithms import AlgorithmConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """An algorithm of a comparison, and where it differs from the others."""
+
+    algorithm: AlgorithmConfig
+    num_tasks: int | None = None  # N; None: as in the base
+    # True: the policy is told the task, and tested without adaptation
+    observe_task: bool = False
+    untrained: bool = False  # True: nothing is learned, so one iteration will do
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Rows, by name, that are trained and tested alike."""
+
+    base: Experiment  # its algorithm is not used
+    rows: dict[str, Row]
+    budget: int  # environment steps of a seed
+
+    def experiment(
+        self,
+        name: str,
+        budget: int | None = None,
+        num_seeds: int = 1,
+        num_devices: int | None = None,
+    ) -> Experiment:
+        """The experiment of one row.
+
+        Args:
+          name: of the row.
+          budget: environment steps of a seed; None: those of the comparison.
+          num_seeds: independent runs.
+          num_devices: None: as many as divide the number of tasks.
+
+        Raises:
+          ValueError: if there is no such row, or the budget is below one iteration.
+        """
+        if name not in self.rows:
+            raise ValueError(f"no row '{name}'; choose from {', '.join(self.rows)}")
+        row = self.rows[name]
+        num_tasks = row.num_tasks or self.base.training.num_tasks
+        evaluation = self.base.evaluation
+        if row.observe_task:
+            evaluation = dataclasses.replace(evaluation, num_adaptation_steps=0)
+        experiment = dataclasses.replace(
+            self.base,
+            description=f"{name}: {self.base.description}",
+            algorithm=row.algorithm,
+            observe_task=row.observe_task,
+            evaluation=evaluation,
+            training=dataclasses.replace(
+                self.base.training,
+                num_tasks=num_tasks,
+                num_seeds=num_seeds,
+                num_devices=num_devices,
+            ),
+        )
+        budget = self.budget if budget is None else budget
+        num_iterations = 1 if row.untrained else budget // _steps(experiment)
+        if num_iterations < 1:
+            raise ValueError(
+                f"a budget of {budget} steps is below one iteration of {name}, "
+                f"{_steps(experiment)} steps"
+            )
+        return _trained_for(experiment, num_iterations)
+
+
+def _steps(experiment: Experiment) -> int:
+    """Environment steps of a meta-iteration."""
+    return env_steps_per_iteration(build(experiment), experiment.training.num_tasks)
+
+
+def _trained_for(experiment: Experiment, num_iterations: int) -> Experiment:
+    """The experiment with that many iterations, over which a learning rate falls."""
+    algorithm = experiment.algorithm
+    outer = getattr(algorithm, "outer", None)
+    if getattr(outer, "decay_iterations", 0):
+        outer = dataclasses.replace(outer, decay_iterations=num_iterations)
+        algorithm = dataclasses.replace(algorithm, outer=outer)
+    training = dataclasses.replace(experiment.training, num_iterations=num_iterations)
+    return dataclasses.replace(experiment, algorithm=algorithm, training=training)
