@@ -1,37 +1,11 @@
 """Inner loops: how a learner changes with the data of one task."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import optax
 from jax.scipy.sparse.linalg import cg
 
 from metarl_jax.types import Adaptation, AdaptState, LossFn, Params, Rollout
-
-
-class ProximalSolver(NamedTuple):
-    """How much effort `implicit_adaptation` spends."""
-
-    step_size: float  # of gradient descent
-    num_steps: int  # of gradient descent
-    num_products: int  # with the Hessian, of conjugate gradients
-
-    def minimize(self, slope: Callable[[Params], Params], start: Params) -> Params:
-        """Gradient descent along `slope`."""
-
-        def step(_, params: Params) -> Params:
-            descend = lambda leaf, gradient: leaf - self.step_size * gradient
-            return jax.tree.map(descend, params, slope(params))
-
-        return jax.lax.fori_loop(0, self.num_steps, step, start)
-
-    def solve_linear(
-        self, product: Callable[[Params], Params], target: Params
-    ) -> Params:
-        """Conjugate gradients for `product(x) = target`."""
-        return cg(product, target, maxiter=self.num_products)[0]
 
 
 def gradient_adaptation(
@@ -71,21 +45,23 @@ def gradient_adaptation(
 
 
 def implicit_adaptation(
-    loss: LossFn, regularization: float, solver: ProximalSolver
+    loss: LossFn, radius: optax.Schedule, num_updates: int, num_products: int
 ) -> Adaptation:
-    """Moves to the minimum of `loss` plus a pull towards where it started.
+    """Moves to a minimum of `loss` that is near to where it started.
 
-    phi* = argmin_phi loss(phi) + regularization / 2 |phi - theta|^2. Its derivative by
-    theta is that of the minimum, (I + H / regularization)^-1 with H the Hessian of the
-    loss at phi*, whatever path led there: time and memory of the derivative do not
-    depend on the number of steps. Here it is the derivative of a last Newton step,
-    phi - (H + regularization)^-1 slope(phi, theta), by theta inside the slope.
+    phi* = argmin_phi loss(phi) + |phi - theta|^2 / (2 radius), so that the minimum is
+    at theta - radius * grad loss(phi*): the step of gradient descent, taken with the
+    gradient of where it leads. It is sought by moving half of the way there, again and
+    again. The derivative is that of the minimum, (I + radius * H)^-1 with H the
+    Hessian of the loss at phi*, whatever path led there: its time and memory do not
+    depend on the number of updates.
 
     Args:
       loss: `(params, rollout [T, E]) -> scalar`.
-      regularization: lambda; about one over the step size that it replaces. Must
-        exceed minus the smallest eigenvalue of H.
-      solver: of the minimisation, and of the linear system of its derivative.
+      radius: of each adaptation step, 1 / lambda of the paper; below 1 / |h| for
+        eigenvalues h < 0 of H.
+      num_updates: gradients of the loss to spend on the minimum.
+      num_products: of H with vectors, in conjugate gradients for the derivative.
 
     Returns:
       The corresponding `Adaptation`.
@@ -95,24 +71,30 @@ def implicit_adaptation(
       https://arxiv.org/abs/1909.04630
     """
 
-    def slope(params: Params, start: Params, rollout: Rollout) -> Params:
-        gradient = jax.grad(loss)(params, rollout)
-        pull = lambda gradient, end, begin: gradient + regularization * (end - begin)
-        return jax.tree.map(pull, gradient, params, start)
-
     def update(state: AdaptState, rollout: Rollout) -> AdaptState:
-        start = jax.lax.stop_gradient(state.params)
-        end = solver.minimize(lambda params: slope(params, start, rollout), start)
-        end = jax.lax.stop_gradient(end)  # its derivative is that of the Newton step
-        residual = slope(end, state.params, rollout)
-        product = lambda vector: jax.jvp(
-            lambda params: slope(params, start, rollout), (end,), (vector,)
-        )[1]
-        newton_step = solver.solve_linear(product, residual)
-        params = jax.tree.map(jnp.subtract, end, newton_step)
-        return AdaptState(params, state.optimizer_state)
+        start, count = state
+        size = radius(count)
+        step_from = lambda origin, params: jax.tree.map(
+            lambda leaf, slope: leaf - size * slope,
+            origin,
+            jax.grad(loss)(params, rollout),
+        )
+        frozen = jax.lax.stop_gradient(start)
+        halfway = lambda _, params: jax.tree.map(
+            lambda here, there: (here + there) / 2, params, step_from(frozen, params)
+        )
+        end = jax.lax.fori_loop(0, num_updates, halfway, frozen)
 
-    return Adaptation(lambda meta_params: AdaptState(meta_params, ()), update)
+        def product(vector: Params) -> Params:
+            curvature = jax.jvp(lambda p: step_from(frozen, p), (end,), (vector,))[1]
+            return jax.tree.map(jnp.subtract, vector, curvature)
+
+        # zero, so that only the derivative is solved for
+        change = jax.tree.map(lambda leaf, value: leaf - value, start, frozen)
+        moved = cg(product, change, maxiter=num_products)[0]
+        return AdaptState(jax.tree.map(jnp.add, end, moved), count + 1)
+
+    return Adaptation(lambda params: AdaptState(params, jnp.array(0)), update)
 
 
 def rematerialized(adaptation: Adaptation) -> Adaptation:

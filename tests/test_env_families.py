@@ -15,6 +15,7 @@ from envs.adapters import TimedState, from_brax
 from envs.cartpole import CartPoleTask
 from envs.pendulum import PendulumTask
 from envs.point import PointState
+from envs.point_corners import CornersState
 from envs.wrappers import TaskInObservation
 
 KEY = jax.random.key(0)
@@ -93,6 +94,41 @@ def test_point_draws_goals_in_the_square_and_in_the_frame_around_it():
     assert (reach >= 0.5).all() and (reach <= 1.0).all()
     for axis in range(2):
         assert_uniform(outside[:, axis], -1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "position, action, reward",
+    [
+        ([1.0, 1.0], [1.0, 0.0], np.sqrt(2) - np.hypot(0.8, 1.0)),
+        ([1.0, 1.0], [-9.0, 0.0], np.sqrt(2) - np.hypot(1.2, 1.0)),  # clipped, away
+        ([0.2, 0.2], [0.0, 0.0], 0.0),  # stands still
+        ([0.1, 0.1], [1.0, 0.0], 0.0),  # too near to the origin
+        ([-1.0, 1.0], [1.0, 0.0], 0.0),  # in another quadrant
+    ],
+)
+def test_corner_rewards_what_came_closer_in_its_own_quadrant(position, action, reward):
+    env, _ = envs.make("point_corners")
+    state = CornersState(jnp.array(position), jnp.int32(0))
+    goal = jnp.array([2.0, 2.0])
+    actual = env.step(KEY, state, jnp.array(action), goal)[2]
+    np.testing.assert_allclose(actual, reward, atol=1e-6)
+
+
+def test_corners_are_four_and_equally_likely():
+    _, tasks = envs.make("point_corners")
+    corners, counts = np.unique(drawn(tasks.train), axis=0, return_counts=True)
+    np.testing.assert_array_equal(corners, np.unique(tasks.fixed["corners"](), axis=0))
+    np.testing.assert_array_equal(np.abs(corners), 2.0)
+    assert (counts > 0.8 * counts.mean()).all()
+
+
+def test_corner_is_reached_within_two_tenths():
+    env, _ = envs.make("point_corners")
+    state = CornersState(jnp.array([1.75, 1.75]), jnp.int32(0))
+    goal = jnp.array([2.0, 2.0])
+    near = env.step(KEY, state, jnp.array([0.75, 0.75]), goal)[5]["success"]
+    far = env.step(KEY, state, jnp.array([0.0, 0.0]), goal)[5]["success"]
+    assert (near, far) == (1.0, 0.0)
 
 
 CARTPOLE = CartPoleTask(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from metarl_jax.adaptation import ProximalSolver, implicit_adaptation
+from metarl_jax.adaptation import implicit_adaptation, step_sizes
 from metarl_jax.checks import require_positive
 from metarl_jax.gradient_methods import (
     MetaGradientConfig,
@@ -10,30 +10,31 @@ from metarl_jax.gradient_methods import (
     meta_gradient_algorithm,
 )
 from metarl_jax.networks import mlp_policy
+from metarl_jax.surrogates import SurrogateName
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import Environment, MetaAlgorithm
 
 
 @dataclasses.dataclass(frozen=True)
 class ImamlConfig(MetaGradientConfig):
-    """Each adaptation step minimises the inner loss near where it starts.
+    """Each adaptation step minimises the inner loss near to where it starts.
 
-    `inner_updates` gradient steps, of the first of `inner_step_sizes`, go towards the
-    minimum.
+    `inner_step_sizes` are 1 / lambda of the paper: how far the minimum may be, as MAML
+    would step. `inner_updates` gradients of the loss are spent on it. With plain
+    log-probabilities inside, the loss stays bounded in between.
     """
 
-    regularization: float = 2.0  # lambda; 1 / lambda is about MAML's step size
-    inner_step_sizes: tuple[float, ...] = (0.2,)
-    inner_updates: int = 10
+    inner_surrogate: SurrogateName = "log_probability"
+    inner_updates: int = 5
     conjugate_gradient_steps: int = 5
 
     def __post_init__(self):
         super().__post_init__()
-        require_positive(self, "regularization", "conjugate_gradient_steps")
+        require_positive(self, "conjugate_gradient_steps")
 
 
 def imaml(env: Environment, config: ImamlConfig, axis: TaskAxis) -> MetaAlgorithm:
-    """Learns the centre from which regularised adaptation does best.
+    """Learns parameters near which there is a good minimum for each task.
 
     Args:
       env: the environment.
@@ -48,12 +49,10 @@ def imaml(env: Environment, config: ImamlConfig, axis: TaskAxis) -> MetaAlgorith
       https://arxiv.org/abs/1909.04630
     """
     policy = mlp_policy(env.observation_space, env.action_space, config.network)
-    solver = ProximalSolver(
-        step_size=config.inner_step_sizes[0],
-        num_steps=config.inner_updates,
-        num_products=config.conjugate_gradient_steps,
-    )
     adaptation = implicit_adaptation(
-        inner_loss(policy, config), config.regularization, solver
+        inner_loss(policy, config),
+        step_sizes(config.inner_step_sizes),
+        config.inner_updates,
+        config.conjugate_gradient_steps,
     )
     return meta_gradient_algorithm(env, policy, adaptation, config, axis)

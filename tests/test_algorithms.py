@@ -1,0 +1,340 @@
+"""Every algorithm against the shared protocol, and each against what it is known by."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probe
+import pytest
+
+from envs.point import Point
+from metarl_jax import training
+from metarl_jax.adaptation import implicit_adaptation
+from metarl_jax.algorithms import (
+    ALGORITHMS,
+    AnilConfig,
+    CaviaConfig,
+    EMamlConfig,
+    EsMamlConfig,
+    FromScratchConfig,
+    MamlConfig,
+    MetaSgdConfig,
+    MultiTaskConfig,
+    PrompConfig,
+    ReptileConfig,
+    make,
+)
+from metarl_jax.gradient_methods import InnerConfig, inner_loop, meta_objective
+from metarl_jax.networks import NetworkConfig, is_hidden, mlp_policy
+from metarl_jax.optimizers import AdamConfig, ProximalConfig
+from metarl_jax.task_axis import TaskAxis
+
+ENV = Point(horizon=5)
+NETWORK = NetworkConfig(hidden_sizes=(4,), initial_std=0.7)
+SMALL = {"num_episodes": 3, "inner_step_sizes": (0.5, 0.25), "network": NETWORK}
+GOALS = jnp.array([[0.3, 0.2], [-0.4, 0.1], [0.0, -0.3], [0.2, -0.2]])
+EVERY = pytest.mark.parametrize("kind", ALGORITHMS, ids=lambda kind: kind.__name__)
+
+
+def small(kind, **options):
+    if kind is EsMamlConfig:
+        options = {"population_size": 4} | options
+    return kind(**SMALL | options)
+
+
+@cache
+def started(kind, **options):
+    """An algorithm, its first state, and what it learns from in four tasks."""
+    algorithm = make(ENV, small(kind, **options), TaskAxis())
+    state = probe.quick_jit(algorithm.init)(jax.random.key(0))
+    collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
+    keys = jax.random.split(jax.random.key(1), len(GOALS))
+    return algorithm, state, probe.quick_jit(collect)(keys, state, GOALS)
+
+
+@cache
+def after_update(kind, **options):
+    """The states before and after one update, and its metrics."""
+    algorithm, state, trials = started(kind, **options)
+    update = probe.quick_jit(algorithm.update)
+    return state, *update(jax.random.key(2), state, trials)
+
+
+@EVERY
+def test_update_keeps_the_structure_of_the_state_and_gives_finite_metrics(kind):
+    before, after, metrics = after_update(kind)
+    shapes = lambda state: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+    assert shapes(before) == shapes(after)
+    assert all(np.all(np.isfinite(value)) for value in jax.tree.leaves(metrics))
+
+
+@EVERY
+def test_update_changes_the_meta_parameters_where_anything_is_learned(kind):
+    before, after, _ = after_update(kind)
+    moved = probe.relative_error(after.params, before.params) > 0
+    assert moved == (kind is not FromScratchConfig)
+
+
+@EVERY
+def test_trial_has_a_stage_before_and_after_each_adaptation(kind):
+    algorithm = make(ENV, small(kind, num_adaptation_steps=2), TaskAxis())
+    params = jax.eval_shape(algorithm.init, jax.random.key(0)).params
+    key = jax.random.key(1)
+    trial = jax.eval_shape(algorithm.adapt, key, params, GOALS[0])
+    assert trial.reward.shape == (3, ENV.horizon, 3)
+
+
+@EVERY
+def test_adaptation_starts_from_a_policy_that_can_act(kind):
+    algorithm, state, _ = started(kind)
+    start = algorithm.adaptation.init(state.params).params
+    distribution, _ = algorithm.policy.apply(start, jnp.zeros(2), ())
+    assert distribution.mode().shape == (2,)
+
+
+LEARNING = {
+    "num_episodes": 10,
+    "inner_step_sizes": (0.3,),
+    "network": NetworkConfig(hidden_sizes=(16,), initial_std=0.5),
+}
+FAST_ADAM = {"outer": AdamConfig(learning_rate=2e-2)}
+PROMP = PrompConfig(**LEARNING, outer=ProximalConfig(learning_rate=1e-2))
+EVOLUTION = {"num_episodes": 4, "perturbation": 0.1, "learning_rate": 5e-2}
+LEARNERS = {
+    kind: kind(**LEARNING | FAST_ADAM) for kind in ALGORITHMS if hasattr(kind, "outer")
+} | {
+    PrompConfig: PROMP,
+    CaviaConfig: CaviaConfig(**LEARNING | FAST_ADAM | {"inner_step_sizes": (1.0,)}),
+    ReptileConfig: ReptileConfig(**LEARNING),
+    EsMamlConfig: EsMamlConfig(**LEARNING | EVOLUTION),
+}
+FLOORS = {EsMamlConfig: -4.3}
+
+
+def uniform_goal(key):
+    return jax.random.uniform(key, (2,), minval=-0.5, maxval=0.5)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in LEARNERS if kind is not MultiTaskConfig],
+    ids=lambda kind: kind.__name__,
+)
+def test_algorithm_learns_point_navigation(kind):
+    """A point that stays where it starts returns -5.7; a random policy, adapted, -4."""
+    after = learning_curve(LEARNERS[kind], uniform_goal)[-10:].mean()
+    assert after > FLOORS.get(kind, -3.5)
+
+
+def test_policy_for_all_tasks_learns_when_there_is_one_task():
+    one_goal = lambda key: jnp.array([0.4, 0.3])
+    returns = learning_curve(LEARNERS[MultiTaskConfig], one_goal)
+    assert returns[:3].mean() < -7
+    assert returns[-10:].mean() > -3
+
+
+def test_every_algorithm_that_learns_has_a_learning_test():
+    assert set(LEARNERS) == set(ALGORITHMS) - {FromScratchConfig}
+
+
+def learning_curve(config, goal, num_iterations=60):
+    """The return after adaptation in each iteration."""
+    env = Point(horizon=15)
+    axis = TaskAxis(chunk_size=1)
+    algorithm = make(env, config, axis)
+    step = training.meta_step(algorithm, goal, axis, num_tasks=8)
+    start = training.initial_state(algorithm, training.TrainingConfig())
+    *_, (_, metrics) = training.train(step, start, axis, num_iterations, num_iterations)
+    return metrics["return"][0, :, -1]
+
+
+def leaves_by_part(tree):
+    """The leaves of hidden layers, and all others."""
+    parts = {True: [], False: []}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        parts[is_hidden(path)].append(np.asarray(leaf))
+    return parts[True], parts[False]
+
+
+def adapted(kind, **options):
+    """A policy's parameters before and after one step on the data of a trial."""
+    algorithm, state, trials = started(kind, **options)
+    start = algorithm.adaptation.init(state.params)
+    rollout = jax.tree.map(lambda leaf: leaf[0, 0], trials)
+    return start.params, probe.quick_jit(algorithm.adaptation.update)(start, rollout)
+
+
+def test_anil_adapts_the_head_and_nothing_else():
+    before, after = adapted(AnilConfig)
+    for old, new in zip(*map(leaves_by_part, (before, after.params)), strict=True):
+        changed = [not np.array_equal(a, b) for a, b in zip(old, new, strict=True)]
+        assert len(set(changed)) == 1
+    body, head = leaves_by_part(after.params)
+    assert len(body) == 2 and len(head) == 3  # kernel and bias; and the spread
+    np.testing.assert_array_equal(body[0], leaves_by_part(before)[0][0])
+    assert not np.array_equal(head[0], leaves_by_part(before)[1][0])
+
+
+def test_cavia_adapts_a_context_that_starts_at_zero():
+    before, after = adapted(CaviaConfig, context_size=3)
+    np.testing.assert_array_equal(before["context"], np.zeros(3))
+    assert np.all(after.params["context"] != 0)
+    jax.tree.map(
+        np.testing.assert_array_equal, after.params["shared"], before["shared"]
+    )
+
+
+def test_meta_sgd_starts_with_the_steps_of_maml():
+    _, with_factors = adapted(MetaSgdConfig)
+    _, plain = adapted(MamlConfig)
+    assert probe.relative_error(with_factors.params, plain.params) < 1e-6
+
+
+def test_meta_sgd_factor_scales_the_step_of_its_parameter():
+    algorithm, state, trials = started(MetaSgdConfig)
+    rollout = jax.tree.map(lambda leaf: leaf[0, 0], trials)
+    policy, ones = state.params
+    factors = jax.tree.map(lambda leaf: jnp.full_like(leaf, -0.5), ones)
+
+    def step(factors):
+        start = algorithm.adaptation.init(state.params._replace(factors=factors))
+        end = algorithm.adaptation.update(start, rollout).params
+        return probe.flatten(end) - probe.flatten(policy)
+
+    np.testing.assert_allclose(step(factors), -0.5 * step(ones), rtol=1e-3, atol=1e-6)
+
+
+def test_reptile_moves_by_its_share_of_the_mean_displacement():
+    algorithm, state, trials = started(ReptileConfig, outer_step_size=0.3)
+    loop = inner_loop(algorithm.policy, InnerConfig(**SMALL))
+
+    def displacement(trial):
+        end = loop.init(state.params)
+        for k in range(2):  # both rollouts of a trial of one adaptation step
+            end = loop.update(end, jax.tree.map(lambda leaf, k=k: leaf[k], trial))
+        return jax.tree.map(jnp.subtract, end.params, state.params)
+
+    each = probe.quick_jit(jax.vmap(displacement))(trials)
+    update = probe.quick_jit(algorithm.update)
+    moved, _ = update(jax.random.key(2), state, trials)
+    expected = jax.tree.map(lambda p, d: p + 0.3 * d.mean(0), state.params, each)
+    assert probe.relative_error(moved.params, expected) < 1e-6
+
+
+def bowl(params, rollout):
+    """Curved differently along each axis and at each point."""
+    offset = params - jnp.mean(rollout.reward)
+    return jnp.sum(0.5 * jnp.array([1.0, 3.0, -0.5]) * offset**2 + 0.3 * offset**3)
+
+
+@pytest.mark.parametrize("differentiate", [jax.jacrev, jax.jacfwd])
+def test_implicit_derivative_equals_a_dense_solve(differentiate):
+    with jax.enable_x64(True):
+        start, data = jnp.array([1.0, -0.3, 0.2]), probe.rollout(np.full((3, 2), 0.4))
+        radius = 0.25
+        loop = implicit_adaptation(bowl, lambda count: radius, 200, 20)
+        end_of = lambda start: loop.update(loop.init(start), data).params
+        end = end_of(start)
+        slope = jax.grad(bowl)(end, data)
+        np.testing.assert_allclose(end, start - radius * slope, atol=1e-12)
+        curvature = jax.hessian(bowl)(end, data)
+        expected = np.linalg.inv(np.eye(3) + radius * np.asarray(curvature))
+        np.testing.assert_allclose(differentiate(end_of)(start), expected, atol=1e-8)
+
+
+def test_implicit_gradient_does_not_get_dearer_with_the_number_of_updates():
+    data = probe.rollout(np.full((3, 2), 0.4))
+
+    def temporaries(num_updates):
+        loop = implicit_adaptation(bowl, lambda count: 0.2, num_updates, 3)
+        value = lambda p: jnp.sum(loop.update(loop.init(p), data).params)
+        program = jax.jit(jax.grad(value)).lower(jnp.ones(3)).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    assert temporaries(100) == temporaries(5)
+
+
+def objective_and_trial(**options):
+    config = small(MamlConfig, **options)
+    algorithm, state, trials = started(MamlConfig, **options)
+    policy = mlp_policy(ENV.observation_space, ENV.action_space, config.network)
+    objective = meta_objective(policy, algorithm.adaptation, config)
+    return objective, state.params, jax.tree.map(lambda leaf: leaf[0], trials)
+
+
+def test_rematerialized_gradient_is_the_same_in_less_memory():
+    gradients, memory = [], []
+    for rematerialize in (False, True):
+        objective, params, trial = objective_and_trial(
+            num_adaptation_steps=20, num_episodes=30, rematerialize=rematerialize
+        )
+        program = jax.jit(jax.grad(objective.value)).lower(params, trial).compile()
+        gradients.append(program(params, trial))
+        memory.append(program.memory_analysis().temp_size_in_bytes)
+    assert probe.relative_error(gradients[1], gradients[0]) < 1e-3
+    assert memory[1] < 0.4 * memory[0]
+
+
+def test_proximal_step_of_one_epoch_and_no_penalty_is_that_of_maml():
+    outer = {"learning_rate": 1e-2}
+    _, plain, _ = after_update(MamlConfig, outer=AdamConfig(**outer))
+    once = ProximalConfig(num_epochs=1, **outer)
+    _, clipped, _ = after_update(MamlConfig, outer=once)
+    _, free, _ = after_update(PrompConfig, outer=once, kl_coefficient=0.0)
+    assert probe.relative_error(clipped.params, plain.params) < 1e-5
+    assert probe.relative_error(free.params, plain.params) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "target, expected", [(1e-9, 0.2), (1e9, 0.05)], ids=["too far", "too near"]
+)
+def test_promp_doubles_and_halves_its_penalty_by_the_kl_reached(target, expected):
+    _, after, metrics = after_update(
+        PrompConfig, num_adaptation_steps=2, kl_coefficient=0.1, target_kl=target
+    )
+    np.testing.assert_allclose(after.kl_coefficient, [expected, expected], rtol=1e-6)
+    assert np.all(metrics["kl"] > 0)
+
+
+def test_promp_penalty_holds_the_policies_that_collect():
+    kl = lambda coefficient: after_update(
+        PrompConfig,
+        kl_coefficient=coefficient,
+        outer=ProximalConfig(learning_rate=3e-2, num_epochs=10),
+    )[2]["kl"][0]
+    assert kl(100.0) < 0.3 * kl(0.0)
+
+
+def test_e_maml_without_its_term_is_maml():
+    surrogate = {"inner_surrogate": "log_probability"}
+    _, without, _ = after_update(EMamlConfig, exploration_weight=0.0, **surrogate)
+    _, plain, _ = after_update(MamlConfig, **surrogate)
+    _, exploring, _ = after_update(EMamlConfig, exploration_weight=1.0)
+    assert probe.relative_error(without.params, plain.params) < 1e-6
+    assert probe.relative_error(exploring.params, plain.params) > 1e-4
+
+
+def test_population_of_es_maml_surrounds_the_parameters_in_pairs():
+    _, state, trials = started(EsMamlConfig, population_size=6, perturbation=0.2)
+    center = probe.flatten(state.params)
+    np.testing.assert_allclose(state.population.mean(0), center, atol=1e-6)
+    spread = np.std(state.population - center)
+    assert 0.1 < spread < 0.3
+    assert trials.reward.shape == (4, 6, 2, ENV.horizon, 3)
+
+
+def test_es_maml_moves_towards_the_better_half_of_its_population():
+    algorithm, state, trials = started(EsMamlConfig, population_size=2)
+    favoured = jnp.array([0.0, 100.0])[None, :, None, None, None]
+    biased = trials._replace(reward=trials.reward + favoured)
+    after, _ = algorithm.update(jax.random.key(2), state, biased)
+    step = probe.flatten(after.params) - probe.flatten(state.params)
+    better = state.population[1] - probe.flatten(state.params)
+    assert np.all(np.sign(step) == np.sign(better))
+
+
+def test_surrogate_option_that_does_not_exist_is_named():
+    options = {"clip_range": 0.1}
+    with pytest.raises(ValueError, match="dice has no options clip_range; it has: "):
+        InnerConfig(inner_surrogate="dice", inner_surrogate_options=options)
