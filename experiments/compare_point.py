@@ -78,6 +78,7 @@ COMPARISON = Comparison(
                 **_MAML | {"inner_step_sizes": (1.0, 0.5, 0.25)}, context_size=10
             )
         ),
+        "imaml": Row(ImamlConfig(**_MAML | {"inner_step_sizes": (0.3, 0.1, 0.05)})),
         "reptile": Row(ReptileConfig(**_INNER)),
         "es_maml": Row(
             EsMamlConfig(
