@@ -15,6 +15,7 @@ from metarl_jax.algorithms import (
     EsMamlConfig,
     FomamlConfig,
     FromScratchConfig,
+    ImamlConfig,
     MamlConfig,
     MetaSgdConfig,
     MultiTaskConfig,
