@@ -11,7 +11,7 @@ from gymnax.environments import spaces
 
 from metarl_jax.checks import require, require_positive
 from metarl_jax.distributions import Categorical, DiagonalGaussian, TanhGaussian
-from metarl_jax.types import Array, Memory, Params, Policy
+from metarl_jax.types import Array, Params, Policy
 
 _ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "elu": nn.elu, "swish": nn.swish}
 
@@ -72,6 +72,9 @@ def mlp_policy(observation_space: Any, action_space: Any, config: NetworkConfig)
             module.apply(params, observation),
             memory,
         ),
+        activations=lambda params, observation: _layer_outputs(
+            module, params, observation
+        ),
     )
 
 
@@ -94,12 +97,19 @@ def context_policy(
     enlarged = spaces.Box(-jnp.inf, jnp.inf, (num_inputs,))
     policy = mlp_policy(enlarged, action_space, config)
 
-    def apply(params: Params, observation: Array, memory: Memory):
-        inputs = jnp.concatenate([observation.reshape(-1), params["context"]])
-        return policy.apply(params["shared"], inputs, memory)
+    def inputs(params: Params, observation: Array) -> tuple[Params, Array]:
+        joined = jnp.concatenate([observation.reshape(-1), params["context"]])
+        return params["shared"], joined
 
-    init = lambda key: {"shared": policy.init(key), "context": jnp.zeros(size)}
-    return Policy(init, apply)
+    return Policy(
+        init=lambda key: {"shared": policy.init(key), "context": jnp.zeros(size)},
+        apply=lambda params, observation, memory: policy.apply(
+            *inputs(params, observation), memory
+        ),
+        activations=lambda params, observation: policy.activations(
+            *inputs(params, observation)
+        ),
+    )
 
 
 def is_hidden(path: Sequence[Any]) -> bool:
@@ -136,6 +146,16 @@ class _Mlp(nn.Module):
             hidden = activation(layer(hidden))
         init = nn.initializers.orthogonal(self.output_gain)
         return nn.Dense(self.num_outputs, kernel_init=init, name="output")(hidden)
+
+
+def _layer_outputs(module: nn.Module, params: Params, observation: Array):
+    """The output of each dense layer, by its name."""
+    is_dense = lambda layer, method: isinstance(layer, nn.Dense)
+    _, state = module.apply(
+        params, observation, capture_intermediates=is_dense, mutable=["intermediates"]
+    )
+    (layers,) = state["intermediates"].values()
+    return {name: output["__call__"][0] for name, output in layers.items()}
 
 
 class _CategoricalPolicy(nn.Module):

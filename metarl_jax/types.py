@@ -75,6 +75,8 @@ class Policy(NamedTuple):
     # (params, observation, memory) -> (distribution, memory)
     apply: Callable[[Params, Array, Memory], tuple[Distribution, Memory]]
     initial_memory: Memory = ()
+    # (params, observation) -> layer name -> its output, before the non-linearity
+    activations: Callable[[Params, Array], dict[str, Array]] | None = None
 
 
 class Rollout(NamedTuple):

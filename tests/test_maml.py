@@ -1,16 +1,19 @@
 """The meta-gradient as a derivative: on stored trials, in float64."""
 
 import dataclasses
+import itertools
 from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import probe
 import pytest
 
 from envs.point import Point
 from metarl_jax import losses, surrogates
+from metarl_jax.adaptation import stop_gradient
 from metarl_jax.algorithms.maml import MamlConfig, maml
 from metarl_jax.gradient_methods import inner_loop, meta_objective
 from metarl_jax.networks import NetworkConfig, mlp_policy
@@ -40,17 +43,22 @@ def stored_trial():
     return params, adapt(jax.random.key(1), params, jnp.array([0.3, -0.2]))
 
 
-def objective(**options):
+def objective(optimizer=None, **options):
     config = dataclasses.replace(CONFIG, **options)
-    return meta_objective(POLICY, inner_loop(POLICY, config), config)
+    return meta_objective(POLICY, inner_loop(POLICY, config, optimizer), config)
 
 
 def stages(first, last):
     return jax.tree.map(lambda leaf: leaf[first:last], stored_trial()[1])
 
 
-@pytest.mark.parametrize("surrogate", ["likelihood_ratio", "dice"])
-@pytest.mark.parametrize("num_steps", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "num_steps, surrogate",
+    [
+        *itertools.product([1, 2, 3, 4, 5], ["likelihood_ratio", "dice"]),
+        *itertools.product([2], ["loaded_dice", "taypo2", "log_probability"]),
+    ],
+)
 def test_meta_gradient_equals_central_differences(num_steps, surrogate):
     params, trial = stored_trial()[0], stages(0, num_steps + 1)
     value = objective(inner_surrogate=surrogate, num_adaptation_steps=num_steps).value
@@ -60,6 +68,19 @@ def test_meta_gradient_equals_central_differences(num_steps, surrogate):
     assert probe.relative_error(gradient, differences) < 1e-7
 
 
+def test_meta_gradient_through_inner_ppo_equals_central_differences():
+    params, trial = stored_trial()[0], stages(0, 3)
+    value = objective(
+        inner_surrogate="clipped", inner_updates=3, num_adaptation_steps=2
+    ).value
+    gradient, differences = probe.gradient_and_differences(
+        lambda params: value(params, trial), params
+    )
+    assert probe.relative_error(gradient, differences) < 1e-6
+    once = objective(num_adaptation_steps=2).value
+    assert abs(value(params, trial) - once(params, trial)) > 1e-4
+
+
 def test_first_order_maml_drops_the_second_order_term():
     params, trial = stored_trial()[0], stages(0, 2)
     estimate = losses.advantages(CONFIG.inner_advantage)
@@ -67,11 +88,12 @@ def test_first_order_maml_drops_the_second_order_term():
     slope = probe.quick_jit(jax.grad(losses.of_policy(POLICY, loss)))
     before, after = (jax.tree.map(lambda leaf, k=k: leaf[k], trial) for k in (0, 1))
     adapted = jax.tree.map(lambda p, g: p - 0.5 * g, params, slope(params, before))
+    constant = optax.chain(stop_gradient(), optax.sgd(0.5))
     first_order, second_order = (
-        probe.quick_jit(
-            jax.grad(objective(first_order=order, num_adaptation_steps=1).value)
-        )(params, trial)
-        for order in (True, False)
+        probe.quick_jit(jax.grad(objective(optimizer, num_adaptation_steps=1).value))(
+            params, trial
+        )
+        for optimizer in (constant, None)
     )
     assert probe.relative_error(first_order, slope(adapted, after)) < 1e-12
     assert probe.relative_error(first_order, second_order) > 0.1

@@ -1,0 +1,144 @@
+"""What adaptation changed, against hand values; and the command, end to end."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnax.environments import spaces
+
+from experiments.analyser import describe
+from metarl_jax import analysis
+from metarl_jax.networks import NetworkConfig, context_policy, mlp_policy
+
+ROOT = Path(__file__).parents[1]
+PLANE = spaces.Box(-jnp.inf, jnp.inf, (2,))
+NETWORK = NetworkConfig(hidden_sizes=(4, 3))
+
+
+def noise(seed, *shape):
+    return jnp.asarray(np.random.RandomState(seed).normal(size=shape), jnp.float32)
+
+
+def test_cka_is_one_for_a_rotated_scaled_and_shifted_representation():
+    points = noise(0, 200, 4)
+    rotation = np.linalg.qr(noise(1, 4, 4))[0]
+    np.testing.assert_allclose(
+        analysis.linear_cka(points, 3 * points @ rotation + 7), 1.0, atol=1e-4
+    )
+
+
+def test_cka_of_independent_noise_is_small():
+    assert analysis.linear_cka(noise(0, 2000, 4), noise(1, 2000, 4)) < 0.01
+
+
+def test_cka_of_one_of_two_equal_directions_is_known():
+    """Of x and (x, y), x and y uncorrelated with variance 1: 1 / sqrt(1 * 2)."""
+    both = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    actual = analysis.linear_cka(both[:, :1], both)
+    np.testing.assert_allclose(actual, 1 / np.sqrt(2), rtol=1e-6)
+
+
+def test_relative_change_joins_kernel_and_bias_of_a_layer():
+    layer = lambda kernel, bias: {"kernel": jnp.array(kernel), "bias": jnp.array(bias)}
+    before = {"hidden_0": layer([3.0, 0.0], [4.0]), "log_std": jnp.array([0.0])}
+    after = {"hidden_0": layer([3.0, 1.0], [4.0]), "log_std": jnp.array([0.5])}
+    change = analysis.relative_change(before, after)
+    np.testing.assert_allclose(change["hidden_0"], 1 / 5)
+    np.testing.assert_allclose(change["log_std"], 0.5)  # was zero: the distance
+
+
+@pytest.mark.parametrize("make", [mlp_policy, lambda *a: context_policy(*a, 2)])
+def test_activations_of_the_output_layer_are_what_the_policy_acts_by(make):
+    policy = make(PLANE, spaces.Box(-1.0, 1.0, (2,)), NETWORK)
+    params = policy.init(jax.random.key(0))
+    observation = jnp.array([0.3, -0.2])
+    outputs = policy.activations(params, observation)
+    shapes = {name: value.shape for name, value in outputs.items()}
+    assert shapes == {"hidden_0": (4,), "hidden_1": (3,), "output": (2,)}
+    mean = policy.apply(params, observation, ())[0].mean
+    np.testing.assert_allclose(outputs["output"], mean, rtol=1e-6)
+
+
+def test_parameters_that_did_not_change_are_alike_in_every_layer():
+    policy = mlp_policy(PLANE, spaces.Discrete(3), NETWORK)
+    params = policy.init(jax.random.key(0))
+    cka = analysis.similarity(policy, params, params, noise(0, 50, 2))
+    np.testing.assert_allclose(list(cka.values()), 1.0, rtol=1e-4)
+    kl = analysis.policy_change(policy, params, params, noise(0, 50, 2))[2]
+    np.testing.assert_allclose(kl, 0.0, atol=1e-6)
+
+
+def test_landscape_has_the_value_of_the_centre_in_its_centre():
+    params = {"a": jnp.array([3.0, 4.0]), "b": jnp.array([1.0])}
+    value = lambda p: jnp.sum(p["a"] ** 2) + p["b"][0]
+    around = analysis.landscape(
+        jax.random.key(0), value, params, jnp.array([-1.0, 0.0, 1.0])
+    )
+    np.testing.assert_allclose(around[1, 1], 26.0)
+    assert len(np.unique(around)) == 9
+
+
+def test_direction_is_as_long_as_each_leaf():
+    params = {"a": jnp.array([3.0, 4.0]), "b": jnp.zeros(2)}
+    direction = analysis.random_direction(jax.random.key(0), params)
+    np.testing.assert_allclose(np.linalg.norm(direction["a"]), 5.0, rtol=1e-6)
+    np.testing.assert_array_equal(direction["b"], 0.0)
+
+
+@pytest.mark.parametrize(
+    "alike, said", [(0.99, "feature reuse"), (0.3, "rapid learning")]
+)
+def test_conclusion_follows_from_the_similarity_of_hidden_layers(alike, said):
+    cka = {"hidden_0": np.full((4, 2), alike), "output": np.zeros((4, 2))}
+    change = {"hidden_0": np.zeros((4, 2)), "output": np.ones((4, 2))}
+    assert said in describe(change, cka) and "output moves most" in describe(
+        change, cka
+    )
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_command_analyses_a_run_and_writes_its_figures(tmp_path):
+    trained = run(
+        "experiments.run",
+        "point:anil",
+        f"--run-dir={tmp_path / 'run'}",
+        "--num-iterations=1",
+        "--training.num-tasks=2",
+        "--environment-options.horizon=10",
+        "--algorithm.num-episodes=2",
+        "--evaluation.num-episodes=2",
+    )
+    assert trained.returncode == 0, trained.stderr
+    done = run(
+        "experiments.analyse", str(tmp_path / "run"), "--num-tasks=3", "--grid=3"
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("layers.png", "landscape.png", "policies.png"):
+        assert (tmp_path / "run" / name).stat().st_size > 1000
+    numbers = json.loads((tmp_path / "run" / "analysis.json").read_text())
+    change = numbers["relative_change"]
+    np.testing.assert_array_equal(change["hidden_0"], np.zeros((3, 3)))  # ANIL
+    assert np.min(change["output"]) > 0
+    assert np.shape(numbers["return_around"]) == (3, 3)
+
+
+def test_folder_without_a_run_gets_one_line(tmp_path):
+    done = run("experiments.analyse", str(tmp_path))
+    assert done.returncode == 2
+    assert "no run in" in done.stderr and len(done.stderr.splitlines()) == 1
