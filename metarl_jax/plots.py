@@ -123,6 +123,27 @@ def throughput(
     return figure
 
 
+def depth(curves: Mapping[str, Sequence[tuple[int, float, float]]]) -> Figure:
+    """Memory and time of a meta-gradient against adaptation steps.
+
+    Args:
+      curves: name -> (K, MB, seconds) for each K.
+    """
+    figure = Figure(figsize=(2 * _SIZE[0], _SIZE[1]), layout="constrained")
+    space, time = figure.subplots(1, 2)
+    for name, points in curves.items():
+        steps, memory, seconds = np.transpose(points)
+        space.plot(steps, memory, marker="o", label=name)
+        time.plot(steps, seconds, marker="o", label=name)
+    space.set(ylabel="temporary memory (MB)", ylim=(0, None))
+    time.set(ylabel="seconds of a meta-gradient", ylim=(0, None))
+    for axes in (space, time):
+        axes.set_xlabel("adaptation steps")
+        axes.grid(alpha=0.3)
+    space.legend()
+    return figure
+
+
 def _figure(xlabel: str, ylabel: str):
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()

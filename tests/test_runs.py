@@ -211,7 +211,8 @@ def test_list_names_every_experiment_and_environment():
 
     code, out, _ = finish(command("experiments.list"))
     assert code == 0
-    for name in [*experiments.EXPERIMENTS, *envs.ENVIRONMENTS]:
+    names = [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *envs.ENVIRONMENTS]
+    for name in names:
         assert name in out
 
 
@@ -231,3 +232,15 @@ def test_benchmark_saves_its_table_and_figure(tmp_path):
     assert [row["num_tasks"] for row in rows] == ["2", "4"]
     assert all(float(row["env_steps_per_second"]) > 0 for row in rows)
     assert (tmp_path / "benchmark.png").stat().st_size > 1000
+
+
+def test_depth_measures_both_ways_of_differentiating(tmp_path):
+    sizes = ["--steps=2", "--horizon=5", "--num-episodes=2", f"--out={tmp_path}"]
+    code, _, errors = finish(command("experiments.depth", *sizes))
+    assert code == 0, errors
+    with (tmp_path / "depth.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rematerialize"] for row in rows] == ["False", "True"]
+    norms = [float(row["gradient_norm"]) for row in rows]
+    np.testing.assert_allclose(norms[0], norms[1], rtol=1e-4)
+    assert (tmp_path / "depth.png").stat().st_size > 1000
