@@ -18,6 +18,7 @@ from metarl_jax.algorithms import (
     EMamlConfig,
     EsMamlConfig,
     FromScratchConfig,
+    ImamlConfig,
     MamlConfig,
     MetaSgdConfig,
     MultiTaskConfig,
@@ -107,9 +108,10 @@ LEARNERS = {
     PrompConfig: PROMP,
     CaviaConfig: CaviaConfig(**LEARNING | FAST_ADAM | {"inner_step_sizes": (1.0,)}),
     ReptileConfig: ReptileConfig(**LEARNING),
+    ImamlConfig: ImamlConfig(**LEARNING | FAST_ADAM | {"inner_step_sizes": (0.15,)}),
     EsMamlConfig: EsMamlConfig(**LEARNING | EVOLUTION),
 }
-FLOORS = {EsMamlConfig: -4.3}
+FLOORS = {EsMamlConfig: -4.3, ImamlConfig: -4.1}
 
 
 def uniform_goal(key):
