@@ -90,7 +90,8 @@ def _prepare(name: str, arguments: list[str]):
         directory.record(name, experiment)
     else:
         time = datetime.now().strftime("%Y%m%d-%H%M%S")
-        directory = RunDirectory(options.run_dir or Path("runs") / f"{name}_{time}")
+        folder = f"{name.replace(':', '_')}_{time}"
+        directory = RunDirectory(options.run_dir or Path("runs") / folder)
         directory.create(name, experiment)
     return directory, name, experiment
 
