@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "half_cheetah_velocity": "envs.half_cheetah_velocity",
     "pendulum": "envs.pendulum",
     "point": "envs.point",
+    "point_corners": "envs.point_corners",
     "tabular_mdp": "envs.tabular_mdp",
 }
 
