@@ -25,17 +25,17 @@ class PointCorners:
 
     Starts uniformly within 0.2 of the origin along each axis, observes its position
     and moves by up to 0.2 along each axis. The reward is max(0.5 - d, 0), where d is
-    the distance to the goal after the move, so that a rollout that stays away from
-    the goal says nothing of where it is. An episode has no terminal state. `info` has
+    the distance to the goal after the move: a rollout that never comes near the goal
+    has no reward to learn from. An episode has no terminal state. `info` has
     `success`, 1 within the radius of 0.5 and 0 elsewhere.
 
     The task is that of Rothfuss et al.; the numbers are those of their public code
-    (https://github.com/jonasrothfuss/ProMP, `point_env_2d_corner.py`), save one. The
-    code in its last version pays the progress towards the goal wherever the goal is the
-    nearest corner, beyond 0.5 of the origin in the 1-norm. Such a reward does not
-    charge the way out of its region and pays for every way in, so that stepping to and
-    fro over the edge earns more than the corner. Here the goal pays as in earlier
-    versions of that code, which had a radius of 0.2 and steps of 0.1.
+    (https://github.com/jonasrothfuss/ProMP, `point_env_2d_corner.py`), but the reward
+    is another. At commit 2716678 that code pays the progress towards the goal wherever
+    the goal is the nearest corner, beyond 0.5 of the origin in the 1-norm. Such a
+    reward does not charge the way out of its region and pays for every way in, so that
+    stepping to and fro over the edge earns more than the corner. The reward here is
+    that of earlier versions, which had a radius of 0.2 and steps of 0.1.
 
     References:
       Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),
