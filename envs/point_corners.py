@@ -29,13 +29,13 @@ class PointCorners:
     has no reward to learn from. An episode has no terminal state. `info` has
     `success`, 1 within the radius of 0.5 and 0 elsewhere.
 
-    The task is that of Rothfuss et al.; the numbers are those of their public code
-    (https://github.com/jonasrothfuss/ProMP, `point_env_2d_corner.py`), but the reward
-    is another. At commit 2716678 that code pays the progress towards the goal wherever
-    the goal is the nearest corner, beyond 0.5 of the origin in the 1-norm. Such a
-    reward does not charge the way out of its region and pays for every way in, so that
-    stepping to and fro over the edge earns more than the corner. The reward here is
-    that of earlier versions, which had a radius of 0.2 and steps of 0.1.
+    The task is that of Rothfuss et al.; corners, start and steps are those of their
+    public code (https://github.com/jonasrothfuss/ProMP, `point_env_2d_corner.py`), but
+    the reward is another. At commit 2716678 that code pays the progress towards the
+    goal wherever the goal is the nearest corner, beyond 0.5 of the origin in the
+    1-norm. Such a reward does not charge the way out of its region and pays for every
+    way in, so that stepping to and fro over the edge earns more than the corner. The
+    reward here is the one that this code keeps as a comment, with its radius of 0.5.
 
     References:
       Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),
