@@ -1,40 +1,45 @@
-"""Four corners: find out which corner of the plane rewards coming closer."""
+"""Four corners: find the one that pays, far from where the point starts."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from gymnax.environments import spaces
 
 from envs.options import checked_integer
 from envs.tasks import TaskDistribution
 
+_CORNERS = ((-2.0, -2.0), (2.0, -2.0), (-2.0, 2.0), (2.0, 2.0))
+_START = 0.2  # the half-width of the square in which episodes start
 _STEP = 0.2  # the longest move of one step along each axis
-_START = 0.2  # the start is uniform within this distance along each axis
-_DARK = 0.5  # no reward while |x| + |y| is below this
-_CORNERS = np.array([[-2, -2], [2, -2], [-2, 2], [2, 2]], np.float32)
+_RADIUS = 0.5  # the distance from the goal within which it pays
 
 
-class CornersState(NamedTuple):
+class PointCornersState(NamedTuple):
     position: jax.Array  # [2]
     time: jax.Array  # []
 
 
 class PointCorners:
-    """A point that moves by up to 0.2 along each axis; the task is the goal, [2].
+    """A point that is paid only near its goal; the task is the goal, [2].
 
-    The goal is one of the corners (+-2, +-2), and the reward is sparse: by how much a
-    step came closer to the goal, but only in the quadrant of the goal and at least 0.5
-    (in the 1-norm) from the origin. Elsewhere it is 0, so that one must try all four
-    quadrants. An episode starts near the origin and ends at the horizon. The
-    return is at most the way from the border of the dark region to the goal, about
-    2.5. `info` has `success`: within 0.2 of the goal.
+    Starts uniformly within 0.2 of the origin along each axis, observes its position
+    and moves by up to 0.2 along each axis. The reward is max(0.5 - d, 0), where d is
+    the distance to the goal after the move: a rollout that never comes near the goal
+    has no reward to learn from. An episode has no terminal state. `info` has
+    `success`, 1 within the radius of 0.5 and 0 elsewhere.
+
+    The task is that of Rothfuss et al.; corners, start and steps are those of their
+    public code (https://github.com/jonasrothfuss/ProMP, `point_env_2d_corner.py`), but
+    the reward is another. At commit 2716678 that code pays the progress towards the
+    goal wherever the goal is the nearest corner, beyond 0.5 of the origin in the
+    1-norm. Such a reward does not charge the way out of its region and pays for every
+    way in, so that stepping to and fro over the edge earns more than the corner. The
+    reward here is the one that this code keeps as a comment, with its radius of 0.5.
 
     References:
-      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019), section 7,
-      https://arxiv.org/abs/1810.06784; numbers as in its authors' code
-      (jonasrothfuss/ProMP, point_env_2d_corner.py)
+      Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),
+      https://arxiv.org/abs/1810.06784
     """
 
     def __init__(self, horizon: int = 100):
@@ -44,39 +49,49 @@ class PointCorners:
 
     def reset(self, key, task):
         position = jax.random.uniform(key, (2,), minval=-_START, maxval=_START)
-        return position, CornersState(position, jnp.zeros((), jnp.int32))
+        state = PointCornersState(position, jnp.zeros((), jnp.int32))
+        return state.position, state
 
     def step(self, key, state, action, task):
         position = state.position + _STEP * jnp.clip(action, -1.0, 1.0)
-        before, after = _distance(state.position, task), _distance(position, task)
-        same_quadrant = jnp.all(position * task > 0)
-        lit = same_quadrant & (jnp.sum(jnp.abs(position)) >= _DARK)
-        reward = jnp.where(lit, before - after, 0.0)
-        info = {"success": (after < _STEP).astype(float)}
-        state = CornersState(position, state.time + 1)
+        distance = jnp.sqrt(jnp.sum((position - task) ** 2))
+        reward = jnp.maximum(_RADIUS - distance, 0.0)
+        state = PointCornersState(position, state.time + 1)
         truncated = state.time >= self.horizon
-        return position, state, reward, jnp.array(False), truncated, info
+        info = {"success": (distance < _RADIUS).astype(jnp.float32)}
+        return position, state, reward, jnp.zeros((), bool), truncated, info
 
 
 def make(horizon: int = 100) -> tuple[PointCorners, TaskDistribution]:
-    """Each of the four corners with equal probability.
+    """Goals are the four corners (+-2, +-2), with equal probability.
 
-    With four tasks, those of the test are those of training; what is held out is the
-    test's data. `tasks.fixed["corners"]` is the four of them.
+    There are no others to hold out: test tasks are those of training, and
+    `tasks.fixed["corners"]` is each of them once, [4, 2]. Goals out of distribution
+    are as far from the origin, within 22.5 degrees of an axis: no point is within the
+    radius of such a goal and of a corner.
 
     Args:
-      horizon: T; 100 as published.
+      horizon: T; 100 in the public code.
     """
     horizon = checked_integer("horizon", horizon, minimum=1)
     tasks = TaskDistribution(
-        train=_corner, test=_corner, fixed={"corners": lambda: jnp.asarray(_CORNERS)}
+        train=_corner, test=_corner, ood=_between, fixed={"corners": _corners}
     )
     return PointCorners(horizon), tasks
 
 
+def _corners():
+    return jnp.array(_CORNERS)
+
+
 def _corner(key):
-    return jnp.asarray(_CORNERS)[jax.random.randint(key, (), 0, len(_CORNERS))]
+    return jax.random.choice(key, _corners())
 
 
-def _distance(position, goal):
-    return jnp.sqrt(jnp.sum((position - goal) ** 2))
+def _between(key):
+    """As far as the corners, in a direction closer to an axis than to a diagonal."""
+    axis_key, angle_key = jax.random.split(key)
+    quarter_turns = jax.random.randint(axis_key, (), 0, 4)
+    offset = jax.random.uniform(angle_key, minval=-jnp.pi / 8, maxval=jnp.pi / 8)
+    angle = 0.5 * jnp.pi * quarter_turns + offset
+    return jnp.hypot(2.0, 2.0) * jnp.array([jnp.cos(angle), jnp.sin(angle)])

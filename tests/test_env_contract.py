@@ -79,6 +79,14 @@ def lanes(name):
     )
 
 
+def far_lanes(name):
+    """`lanes`, where each lane holds one extreme action: far rewards are met too."""
+    keys, actions, tasks = lanes(name)
+    if isinstance(made(name)[0].action_space, spaces.Box):
+        actions = jnp.broadcast_to(jnp.sign(actions[:, :1]), actions.shape)
+    return keys, actions, tasks
+
+
 def lane(name, index):
     return jax.tree.map(lambda leaf: leaf[index], lanes(name))
 
@@ -223,7 +231,7 @@ def test_actions_beyond_the_box_count_as_its_edge(name):
 
 @every_environment
 def test_every_task_parameter_changes_the_trajectory(name):
-    keys, actions, tasks = lanes(name)
+    keys, actions, tasks = far_lanes(name)
     leaves, structure = jax.tree.flatten(tasks)
 
     def outcome(changed=None):

@@ -15,7 +15,7 @@ from envs.adapters import TimedState, from_brax
 from envs.cartpole import CartPoleTask
 from envs.pendulum import PendulumTask
 from envs.point import PointState
-from envs.point_corners import CornersState
+from envs.point_corners import PointCornersState
 from envs.wrappers import TaskInObservation
 
 KEY = jax.random.key(0)
@@ -96,39 +96,72 @@ def test_point_draws_goals_in_the_square_and_in_the_frame_around_it():
         assert_uniform(outside[:, axis], -1.0, 1.0)
 
 
+def corners_step(position, action, goal):
+    env, _ = envs.make("point_corners")
+    state = PointCornersState(jnp.array(position), jnp.int32(0))
+    return env.step(KEY, state, jnp.array(action), jnp.array(goal))
+
+
+def test_corners_move_by_a_fifth_of_the_action_clipped_along_each_axis():
+    observation = corners_step([0.1, -0.2], [0.5, -3.0], [2.0, 2.0])[0]
+    np.testing.assert_allclose(observation, [0.2, -0.4], atol=1e-7)
+
+
 @pytest.mark.parametrize(
-    "position, action, reward",
+    ("position", "reward", "success"),
     [
-        ([1.0, 1.0], [1.0, 0.0], np.sqrt(2) - np.hypot(0.8, 1.0)),
-        ([1.0, 1.0], [-9.0, 0.0], np.sqrt(2) - np.hypot(1.2, 1.0)),  # clipped, away
-        ([0.2, 0.2], [0.0, 0.0], 0.0),  # stands still
-        ([0.1, 0.1], [1.0, 0.0], 0.0),  # too near to the origin
-        ([-1.0, 1.0], [1.0, 0.0], 0.0),  # in another quadrant
+        ([2.0, 2.0], 0.5, 1.0),
+        ([1.82, 2.24], 0.2, 1.0),  # sides 0.18 and 0.24: at a distance of 0.3
+        ([1.51, 2.0], 0.01, 1.0),
+        ([1.49, 2.0], 0.0, 0.0),
+        ([0.0, 0.0], 0.0, 0.0),
+        ([-2.0, 2.0], 0.0, 0.0),
     ],
 )
-def test_corner_rewards_what_came_closer_in_its_own_quadrant(position, action, reward):
+def test_corners_pay_what_is_left_of_the_radius_and_nothing_beyond(
+    position, reward, success
+):
+    _, _, paid, terminated, _, info = corners_step(position, [0.0, 0.0], [2.0, 2.0])
+    np.testing.assert_allclose(paid, reward, atol=1e-6)
+    assert info["success"] == success
+    assert not terminated
+
+
+def test_corners_pay_for_where_the_move_ends():
+    paid = corners_step([1.4, 2.0], [1.0, 0.0], [2.0, 2.0])[2]
+    np.testing.assert_allclose(paid, 0.1, atol=1e-6)
+
+
+def test_corners_start_uniformly_around_the_origin():
     env, _ = envs.make("point_corners")
-    state = CornersState(jnp.array(position), jnp.int32(0))
-    goal = jnp.array([2.0, 2.0])
-    actual = env.step(KEY, state, jnp.array(action), goal)[2]
-    np.testing.assert_allclose(actual, reward, atol=1e-6)
+    starts = drawn(lambda key: env.reset(key, jnp.ones(2))[0])
+    for axis in range(2):
+        assert_uniform(starts[:, axis], -0.2, 0.2)
 
 
-def test_corners_are_four_and_equally_likely():
+def test_corners_draw_each_corner_equally_often_and_have_the_public_horizon():
+    env, tasks = envs.make("point_corners")
+    corners = [[-2, -2], [-2, 2], [2, -2], [2, 2]]
+    assert sorted(tasks.fixed["corners"]().tolist()) == corners
+    for sample in (tasks.train, tasks.test):
+        found, counts = np.unique(drawn(sample), axis=0, return_counts=True)
+        np.testing.assert_array_equal(found, corners)
+        np.testing.assert_allclose(counts / 4096, 0.25, atol=0.03)
+    assert env.horizon == 100
+
+
+def test_corners_out_of_distribution_are_as_far_and_share_no_paid_point():
     _, tasks = envs.make("point_corners")
-    corners, counts = np.unique(drawn(tasks.train), axis=0, return_counts=True)
-    np.testing.assert_array_equal(corners, np.unique(tasks.fixed["corners"](), axis=0))
-    np.testing.assert_array_equal(np.abs(corners), 2.0)
-    assert (counts > 0.8 * counts.mean()).all()
-
-
-def test_corner_is_reached_within_two_tenths():
-    env, _ = envs.make("point_corners")
-    state = CornersState(jnp.array([1.75, 1.75]), jnp.int32(0))
-    goal = jnp.array([2.0, 2.0])
-    near = env.step(KEY, state, jnp.array([0.75, 0.75]), goal)[5]["success"]
-    far = env.step(KEY, state, jnp.array([0.0, 0.0]), goal)[5]["success"]
-    assert (near, far) == (1.0, 0.0)
+    goals = drawn(tasks.ood)
+    np.testing.assert_allclose(np.linalg.norm(goals, axis=1), np.sqrt(8), rtol=1e-6)
+    to_corners = goals[:, None] - np.asarray(tasks.fixed["corners"]())
+    assert np.linalg.norm(to_corners, axis=-1).min() > 2 * 0.5
+    assert {tuple(side) for side in np.round(goals / np.sqrt(8)).astype(int)} == {
+        (1, 0),
+        (0, 1),
+        (-1, 0),
+        (0, -1),
+    }
 
 
 CARTPOLE = CartPoleTask(
