@@ -28,9 +28,10 @@ class Options:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("num_tasks", "grid", "reach"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"--{name.replace('_', '-')} must be above 0")
+        if self.num_tasks < 1 or not self.reach > 0:
+            raise ValueError("--num-tasks and --reach must be above 0")
+        if self.grid < 3 or self.grid % 2 == 0:
+            raise ValueError(f"--grid must be odd, 3 or more, not {self.grid}")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -62,7 +62,8 @@ def analyse(options) -> str:
     )
     analysis_plots.layers(change, cka).savefig(out / "layers.png", dpi=150)
     analysis_plots.landscape(offsets, around).savefig(out / "landscape.png", dpi=150)
-    if problem.env.observation_space.shape == (2,):
+    spaces = problem.env.observation_space, problem.env.action_space
+    if all(space.shape == (2,) for space in spaces):
         _draw_policies(out / "policies.png", problem, adapted, tasks, options.grid)
     return f"{_table(change, cka)}\n{conclusion}\nresults in {out}"
 

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     with cli.clear_errors():
         planned = plan(options)
         out = options.out or Path("runs") / f"compare_{options.name}"
-        results = Results(out, list(planned))
+        results = Results(out, list(experiments.load_comparison(options.name).rows))
         results.prepare(planned)
     go_on = f"python -m experiments.compare {' '.join(arguments)}"
     for index, (name, experiment) in enumerate(planned.items()):
@@ -52,6 +52,9 @@ def main(arguments: list[str] | None = None) -> None:
             results.write()
     print(results.table())
     print(f"results in {out}")
+    failed = [name for name, row in results.rows().items() if "failed" in row]
+    if failed:
+        cli.fail(f"failed: {', '.join(failed)}; remove their folders to try again")
 
 
 def plan(options: Options) -> dict:
@@ -83,9 +86,9 @@ def _run_in_new_process(out: Path, name: str, experiment, go_on: str) -> None:
         process.join()
     finally:
         signal.signal(signal.SIGINT, previous)
-    if process.exitcode not in (0, 1):
+    if not (out / name / "row.json").exists():
         print(f"{name} was stopped; go on with:\n  {go_on}")
-        raise SystemExit(130)
+        raise SystemExit(130 if process.exitcode == 130 else 1)
 
 
 if __name__ == "__main__":

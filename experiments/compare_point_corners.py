@@ -28,8 +28,8 @@ _INNER = {
     "network": NetworkConfig(hidden_sizes=(32, 32), initial_std=1.0),
 }
 # learning rates fall over the whole run
-_ADAM = AdamConfig(learning_rate=4e-3, decay_iterations=1)
-_PPO = ProximalConfig(learning_rate=2e-3, decay_iterations=1)
+_ADAM = AdamConfig(learning_rate=1e-2, decay_iterations=1)
+_PPO = ProximalConfig(learning_rate=4e-3, decay_iterations=1)
 _MAML = _INNER | {"outer": _ADAM}
 _UNADAPTED = MultiTaskConfig(**_MAML | {"num_adaptation_steps": 0})
 

@@ -103,7 +103,7 @@ def oracle_of(experiment: Experiment) -> Experiment:
 
 
 def env_steps_per_iteration(problem: Problem, num_tasks: int) -> int:
-    """Environment steps of one meta-iteration of one seed: N (K+1) T E."""
+    """Environment steps of one meta-iteration of one seed: all that it collects."""
     key = jax.random.key(0)
     trial = jax.eval_shape(
         lambda key: problem.algorithm.collect(

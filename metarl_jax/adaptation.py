@@ -58,10 +58,11 @@ def implicit_adaptation(
 
     Args:
       loss: `(params, rollout [T, E]) -> scalar`.
-      radius: of each adaptation step, 1 / lambda of the paper; below 1 / |h| for
-        eigenvalues h < 0 of H.
+      radius: of each adaptation step, 1 / lambda of the paper. Updates converge where
+        -1 < radius * h < 3 for the eigenvalues h of H, and may diverge elsewhere.
       num_updates: gradients of the loss to spend on the minimum.
-      num_products: of H with vectors, in conjugate gradients for the derivative.
+      num_products: steps of conjugate gradients for the derivative, with one product
+        of H and a vector each and one to start with.
 
     Returns:
       The corresponding `Adaptation`.
@@ -100,8 +101,8 @@ def implicit_adaptation(
 def rematerialized(adaptation: Adaptation) -> Adaptation:
     """The same adaptation, which keeps less for its derivative and computes it again.
 
-    Of each step only the parameters are kept, so that the memory of a derivative
-    through many steps is that of one.
+    Of each adaptation step only the parameters are kept, so that the memory of a
+    derivative through many steps is that of one step, with all of its updates.
     """
     return adaptation._replace(
         update=jax.checkpoint(adaptation.update, prevent_cse=False)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.flatten_util
+import jax.numpy as jnp
 import optax
 from evosax.algorithms.distribution_based.open_es import Open_ES
 from evosax.core.fitness_shaping import identity_fitness_shaping_fn
@@ -47,20 +48,22 @@ def evolution_gradient(
     """
     even = population_size >= 2 and population_size % 2 == 0
     require(even, f"population_size must be even, 2 or more, not {population_size}")
+    require(std > 0, f"std must be above 0, not {std}")
+    zero = jax.tree.map(jnp.zeros_like, params)
     strategy = Open_ES(
         population_size,
-        params,
+        zero,
         optimizer=optax.sgd(1.0),  # the mean moves by minus the gradient
         std_schedule=optax.constant_schedule(std),
         fitness_shaping_fn=identity_fitness_shaping_fn,
     )
     init_key, ask_key, value_key, tell_key = jax.random.split(key, 4)
     settings = strategy.default_params
-    state = strategy.init(init_key, params, settings)
-    population, state = strategy.ask(ask_key, state, settings)
-    values = jax.vmap(objective)(
-        jax.random.split(value_key, population_size), population
-    )
-    after, _ = strategy.tell(tell_key, population, values, state, settings)
+    # around zero, so that small gradients are not lost beside large parameters
+    state = strategy.init(init_key, zero, settings)
+    noise, state = strategy.ask(ask_key, state, settings)
+    value = lambda key, shift: objective(key, jax.tree.map(jnp.add, params, shift))
+    values = jax.vmap(value)(jax.random.split(value_key, population_size), noise)
+    after, _ = strategy.tell(tell_key, noise, values, state, settings)
     _, unravel = jax.flatten_util.ravel_pytree(params)
-    return unravel(state.mean - after.mean)
+    return unravel(-after.mean)

@@ -67,13 +67,12 @@ class InnerConfig:
         sizes = self.inner_step_sizes
         positive = bool(sizes) and all(0 < size < math.inf for size in sizes)
         require(positive, f"inner_step_sizes must be above 0 each, not {sizes}")
-        known = surrogate_options(self.inner_surrogate)
-        unknown = sorted(set(self.inner_surrogate_options) - set(known))
         require(
-            not unknown,
-            f"{self.inner_surrogate} has no options {', '.join(unknown)}; it has: "
-            f"{', '.join(known) or 'none'}",
+            self.inner_surrogate in SURROGATES,
+            f"inner_surrogate must be one of {', '.join(SURROGATES)}, not "
+            f"{self.inner_surrogate}",
         )
+        _check_options(self.inner_surrogate, self.inner_surrogate_options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +84,13 @@ class MetaGradientConfig(InnerConfig):
     # collected after an adaptation (the multi-step loss of Antoniou et al. 2019)
     outer_stages: Literal["last", "adapted"] = "last"
     outer: OuterConfig = AdamConfig()
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(
+            self.outer_stages in ("last", "adapted"),
+            f"outer_stages must be last or adapted, not {self.outer_stages}",
+        )
 
     @property
     def first_outer_stage(self) -> int:
@@ -103,6 +109,18 @@ class MetaGradientState(NamedTuple):
 def surrogate_options(name: SurrogateName) -> list[str]:
     """The names of the numbers that a surrogate takes."""
     return list(inspect.signature(SURROGATES[name]).parameters)[3:]
+
+
+def _check_options(surrogate: SurrogateName, options: dict[str, float]) -> None:
+    known = surrogate_options(surrogate)
+    unknown = sorted(set(options) - set(known))
+    require(
+        not unknown,
+        f"{surrogate} has no options {', '.join(unknown)}; it has: "
+        f"{', '.join(known) or 'none'}",
+    )
+    for name, value in options.items():
+        require(0 <= value < math.inf, f"{name} must be 0 or more, not {value}")
 
 
 def inner_surrogate(config: InnerConfig) -> Surrogate:

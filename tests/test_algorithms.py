@@ -9,7 +9,7 @@ import probe
 import pytest
 
 from envs.point import Point
-from metarl_jax import training
+from metarl_jax import losses, training
 from metarl_jax.adaptation import implicit_adaptation
 from metarl_jax.algorithms import (
     ALGORITHMS,
@@ -26,6 +26,7 @@ from metarl_jax.algorithms import (
     ReptileConfig,
     make,
 )
+from metarl_jax.algorithms.e_maml import outcome_advantage
 from metarl_jax.gradient_methods import InnerConfig, inner_loop, meta_objective
 from metarl_jax.networks import NetworkConfig, is_hidden, mlp_policy
 from metarl_jax.optimizers import AdamConfig, ProximalConfig
@@ -315,6 +316,49 @@ def test_e_maml_without_its_term_is_maml():
     _, exploring, _ = after_update(EMamlConfig, exploration_weight=1.0)
     assert probe.relative_error(without.params, plain.params) < 1e-6
     assert probe.relative_error(exploring.params, plain.params) > 1e-4
+
+
+def test_outcome_of_a_trial_is_compared_with_the_other_tasks():
+    """Returns 3, 6 and 0 of first episodes of T = 3 steps; the last stage counts."""
+    ends = [[False, True, True], [False, False, True], [True, True, True]]
+    reward = [[1.0, 2.0, 9.0], [1.0, 2.0, 3.0], [0.0, 9.0, 9.0]]
+    stage = lambda values: jnp.asarray(values)[:, None, :, None]
+    last = probe.rollout(np.zeros((3, 1)))._replace(
+        reward=stage(reward), terminated=stage(ends), truncated=stage(ends)
+    )
+    trials = jax.tree.map(lambda leaf: leaf, last)
+    trials = trials._replace(
+        reward=jnp.concatenate([7 + stage(reward), stage(reward)], axis=1),
+        terminated=jnp.concatenate([stage(ends)] * 2, axis=1),
+        truncated=jnp.concatenate([stage(ends)] * 2, axis=1),
+        observation=jnp.zeros((3, 2, 3, 1, 1)),
+        next_observation=jnp.zeros((3, 2, 3, 1, 1)),
+        action=jnp.zeros((3, 2, 3, 1)),
+        log_prob=jnp.zeros((3, 2, 3, 1)),
+    )
+    expected = [0.0, 1.5, -1.5]  # per step: 1, 2, 0, less the mean of the others
+    np.testing.assert_allclose(outcome_advantage(trials, False), expected, atol=1e-6)
+    scaled = np.array(expected) / np.std([1, 2, 0])
+    np.testing.assert_allclose(outcome_advantage(trials, True), scaled, atol=1e-5)
+
+
+def test_exploration_reinforces_data_that_led_to_a_better_outcome():
+    options = {"num_adaptation_steps": 1, "exploration_weight": 100.0}
+    algorithm, state, trials = started(EMamlConfig, **options)
+    bonus = jnp.array([5.0, 0.0, 0.0, 0.0])[:, None, None, None]
+    better = trials._replace(reward=trials.reward.at[:, -1:].add(bonus))
+    after, _ = probe.quick_jit(algorithm.update)(jax.random.key(2), state, better)
+    first = jax.tree.map(lambda leaf: leaf[0, 0], trials)
+    likelihood = lambda params: jnp.sum(
+        losses.distributions(algorithm.policy, params, first).log_prob(first.action)
+    )
+    assert likelihood(after.params) > likelihood(state.params)
+
+
+@pytest.mark.parametrize("field", ["inner_surrogate", "outer_stages"])
+def test_misspelt_choice_is_refused(field):
+    with pytest.raises(ValueError, match=f"{field} must be"):
+        MamlConfig(**{field: "Last"})
 
 
 def test_population_of_es_maml_surrounds_the_parameters_in_pairs():

@@ -20,6 +20,7 @@ from metarl_jax.gradient_methods import (
 )
 from metarl_jax.networks import mlp_policy
 from metarl_jax.optimizers import outer_optimizer
+from metarl_jax.rollouts import episode_return
 from metarl_jax.surrogates import SurrogateName
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import (
@@ -37,10 +38,12 @@ from metarl_jax.types import (
 class EMamlConfig(MetaGradientConfig):
     """As MAML's, and how much the exploration term counts.
 
-    With weight 1, advantages that are not normalised and plain log-probabilities inside
-    (other surrogates give the same credit once more), the meta-gradient is that of
-    adaptation to finite data, without bias. A sum over all actions before adaptation
-    has much variance, so that less is often better.
+    The meta-gradient is that of adaptation to finite data, without bias, with weight
+    1, no discount, outer advantages that are not normalised, the outer loss on the
+    last stage, and plain log-probabilities inside (other surrogates give the same
+    credit once more). Where outer advantages are normalised, so are outcomes, over
+    tasks. A sum over all actions before adaptation has much variance, so that less is
+    often better.
     """
 
     inner_surrogate: SurrogateName = "log_probability"
@@ -55,7 +58,7 @@ class EMamlEntry(NamedTuple):
     """A trial, and how much better it ended than others."""
 
     trial: Rollout  # [K+1, T, E]
-    advantage: Array  # []; reward per step after adaptation, less that of other tasks
+    advantage: Array  # []; of the outcome
 
 
 def e_maml(env: Environment, config: EMamlConfig, axis: TaskAxis) -> MetaAlgorithm:
@@ -84,7 +87,8 @@ def e_maml(env: Environment, config: EMamlConfig, axis: TaskAxis) -> MetaAlgorit
     optimizer = outer_optimizer(config.outer, _objective(policies, config), axis)
 
     def update(key: Key, state, trials: Rollout):
-        return updated(optimizer, state, EMamlEntry(trials, _advantage(trials)))
+        advantage = outcome_advantage(trials, config.outer_advantage.normalize)
+        return updated(optimizer, state, EMamlEntry(trials, advantage))
 
     return MetaAlgorithm(
         init=initial_state(policy.init, optimizer),
@@ -109,8 +113,24 @@ def _objective(policies, config: EMamlConfig) -> MetaObjective:
     return MetaObjective(lambda params, entry: policies(params, entry.trial), loss)
 
 
-def _advantage(trials: Rollout) -> Array:
-    """Mean reward of the last stage, less the mean of that of the other tasks: [N]."""
-    outcome = jnp.mean(trials.reward[:, -1], axis=(1, 2))
-    others = (jnp.sum(outcome) - outcome) / max(len(outcome) - 1, 1)
-    return jax.lax.stop_gradient(outcome - others)
+def outcome_advantage(trials: Rollout, normalize: bool) -> Array:
+    """How much better each trial ended than those in the other tasks.
+
+    Args:
+      trials: [N, K+1, T, E], of two tasks or more.
+      normalize: True: by the standard deviation over tasks.
+
+    Returns:
+      The return per time step at the last stage, less its mean over the other tasks,
+      [N].
+
+    Raises:
+      ValueError: if there is one task only.
+    """
+    num_tasks, _, horizon, _ = trials.reward.shape
+    require(num_tasks > 1, "E-MAML compares tasks: num_tasks must be 2 or more")
+    last = jax.tree.map(lambda leaf: leaf[:, -1], trials)
+    outcome = jnp.mean(jax.vmap(episode_return)(last), axis=-1) / horizon
+    others = (jnp.sum(outcome) - outcome) / (num_tasks - 1)
+    spread = jnp.std(outcome) + 1e-8 if normalize else 1.0
+    return (outcome - others) / spread

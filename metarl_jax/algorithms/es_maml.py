@@ -1,4 +1,4 @@
-"""ES-MAML: the meta-gradient by evolution strategies, without any derivative."""
+"""ES-MAML: the meta-gradient by evolution strategies, without second derivatives."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -43,8 +43,9 @@ class EsMamlState(NamedTuple):
 def es_maml(env: Environment, config: EsMamlConfig, axis: TaskAxis) -> MetaAlgorithm:
     """Learns from the returns after adaptation of perturbed meta-parameters.
 
-    In training every task is adapted to from each member of the population. Fitness is
-    the rank of the mean return after K adaptation steps.
+    In training every task is adapted to from each member of the population, with the
+    same random numbers. Fitness is the rank of the mean return after K adaptation
+    steps.
 
     Args:
       env: the environment.
@@ -55,7 +56,7 @@ def es_maml(env: Environment, config: EsMamlConfig, axis: TaskAxis) -> MetaAlgor
       The corresponding `MetaAlgorithm`.
 
     References:
-      Song et al., ES-MAML: Simple Hessian-Free Meta Learning (2020), algorithm 3,
+      Song et al., ES-MAML: Simple Hessian-Free Meta Learning (2020),
       https://arxiv.org/abs/1910.01215
       Salimans et al., Evolution Strategies as a Scalable Alternative to Reinforcement
       Learning (2017), https://arxiv.org/abs/1703.03864

@@ -3,7 +3,7 @@
 import dataclasses
 
 from metarl_jax.adaptation import implicit_adaptation, step_sizes
-from metarl_jax.checks import require_positive
+from metarl_jax.checks import require, require_positive
 from metarl_jax.gradient_methods import (
     MetaGradientConfig,
     inner_loss,
@@ -31,6 +31,7 @@ class ImamlConfig(MetaGradientConfig):
     def __post_init__(self):
         super().__post_init__()
         require_positive(self, "conjugate_gradient_steps")
+        require(not self.rematerialize, "iMAML needs no rematerialize: set it to False")
 
 
 def imaml(env: Environment, config: ImamlConfig, axis: TaskAxis) -> MetaAlgorithm:

@@ -36,7 +36,7 @@ _FACTOR = 2.0  # by which it changes
 
 @dataclasses.dataclass(frozen=True)
 class PrompConfig(MetaGradientConfig):
-    """The values of Rothfuss et al. (2019)."""
+    """Epochs, clip range and penalty are those of Rothfuss et al. (2019)."""
 
     outer: ProximalConfig = ProximalConfig()
     kl_coefficient: float = 5e-4  # eta, of each adaptation step; 0: no penalty
@@ -44,7 +44,7 @@ class PrompConfig(MetaGradientConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        require_positive(self, "target_kl")
+        require_positive(self, "target_kl", "num_adaptation_steps")
         require(self.kl_coefficient >= 0, "kl_coefficient must be 0 or more")
 
 
