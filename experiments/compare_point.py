@@ -1,8 +1,8 @@
 """Every gradient-based algorithm on point navigation, on the goals of the literature.
 
 All are tested with three steps. Those that have an outer loss learn from all adapted
-policies, as `maml_point` does; what differs from row to row is said below. Settings were
-chosen by hand on one seed, with about the same effort for each row.
+policies, as `maml_point` does; what differs from row to row is said below. Settings
+were chosen by hand on one seed, with about the same effort for each row.
 """
 
 import dataclasses
