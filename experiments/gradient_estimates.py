@@ -117,8 +117,9 @@ def _loss_program(options, num_trajectories: int):
     One program serves all estimators: which surrogate and which advantages are used
     is an index, so that the rest is compiled once.
     """
-    setting, table = _setting(options), list(estimators(options).values())
-    outer = _loss(options, table[1])
+    setting, named = _setting(options), estimators(options)
+    table = list(named.values())
+    outer = _loss(options, named["likelihood_ratio (LVC)"])
 
     def one(problem: Problem, key: Key, index: Array) -> dict[str, Array]:
         sample_key, meta_key = jax.random.split(key)

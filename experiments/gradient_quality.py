@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from experiments import cli
 from metarl_jax import platform
+from metarl_jax.checks import require
 
 QUANTITIES = ("policy_gradient", "hessian", "meta_gradient")
 
@@ -88,15 +89,18 @@ def checked(options: Options) -> Options:
     at_least |= {"horizon": 1, "off_policy_trajectories": 2}
     for name, least in at_least.items():
         value = getattr(options, name)
-        _require(value >= least, f"{_flag(name)} must be {least} or more, not {value}")
+        require(value >= least, f"{_flag(name)} must be {least} or more, not {value}")
     for name in ("discount", "trace_decay", "credit_decay"):
         value = getattr(options, name)
-        _require(0 <= value <= 1, f"{_flag(name)} must be from 0 to 1, not {value}")
+        require(0 <= value <= 1, f"{_flag(name)} must be from 0 to 1, not {value}")
     for name in ("step_size", "evolution_std"):
         value = getattr(options, name)
-        _require(0 < value < 1e6, f"{_flag(name)} must be above 0, not {value}")
-    _numbers("trajectories", options.trajectories, least=2)
-    _numbers("off_policy", options.off_policy, least=0)
+        require(0 < value < 1e6, f"{_flag(name)} must be above 0, not {value}")
+    sizes = _numbers("trajectories", options.trajectories, least=2)
+    whole = all(size == int(size) for size in sizes)
+    require(whole, f"--trajectories takes whole numbers, not {options.trajectories}")
+    shifts = _numbers("off_policy", options.off_policy, least=0)
+    require(min(shifts) > 0, "--off-policy takes numbers above 0: 0 is measured anyway")
     return options
 
 
@@ -106,7 +110,7 @@ def cases(options: Options) -> list[Case]:
     shifts = _numbers("off_policy", options.off_policy, 0)
     on_policy = [Case(size, 0.0) for size in sizes]
     return on_policy + [
-        Case(options.off_policy_trajectories, shift) for shift in shifts if shift > 0
+        Case(options.off_policy_trajectories, shift) for shift in shifts
     ]
 
 
@@ -192,17 +196,12 @@ def _numbers(name: str, text: str, least: float) -> list[float]:
         numbers = []
     valid = numbers and all(least <= number < 1e9 for number in numbers)
     message = f"{_flag(name)} takes numbers from {least} on like 20,128, not {text}"
-    _require(valid, message)
+    require(valid, message)
     return numbers
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
 
 
 if __name__ == "__main__":
