@@ -66,7 +66,7 @@ class Results:
         _write_csv(self.path / "table.csv", rows)
         good = {name: row for name, row in rows.items() if "failed" not in row}
         if good:
-            figure = plots.adaptation_curve(good, {})
+            figure = plots.comparison(good)
             figure.savefig(self.path / "adaptation.png", dpi=150)
             curves = {name: _learning_curve(self.path / name) for name in good}
             figure = plots.learning_curves(curves)

@@ -44,6 +44,31 @@ def learning_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure
     return figure
 
 
+def comparison(rows: Mapping[str, Mapping]) -> Figure:
+    """Return on held-out tasks of several learners, a panel for each number of steps.
+
+    Args:
+      rows: name -> a summary with `return_by_step` and `interval_by_step`.
+    """
+    names = list(rows)[::-1]
+    num_panels = max(len(row["return_by_step"]) for row in rows.values())
+    size = 2.6 * num_panels + 1, 0.25 * len(names) + 1
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, num_panels, sharey=True, squeeze=False)[0]
+    for step, panel in enumerate(panels):
+        for place, name in enumerate(names):
+            if step < len(rows[name]["return_by_step"]):
+                panel.plot(
+                    rows[name]["interval_by_step"][step], [place] * 2, color="C0"
+                )
+                panel.plot(rows[name]["return_by_step"][step], place, "o", color="C0")
+        panel.set_title(_stage_name(step))
+        panel.grid(alpha=0.3)
+    panels[0].set_yticks(range(len(names)), names)
+    figure.supxlabel("return on held-out tasks, with its interval")
+    return figure
+
+
 def adaptation_curve(
     curves: Mapping[str, Mapping], references: Mapping[str, Sequence[float]]
 ) -> Figure:
