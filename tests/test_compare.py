@@ -107,7 +107,10 @@ def test_row_whose_process_dies_does_not_stop_the_others(tmp_path):
     for name in rows:
         (tmp_path / name / "metrics.csv").mkdir(parents=True)  # is no file
     code, _, errors = compare(*small(tmp_path, ",".join(rows)))
-    assert code == 0, errors
+    assert code == 2
+    assert errors.endswith(
+        "error: failed: multi_task, from_scratch; the same command tries again\n"
+    )
     results = json.loads((tmp_path / "results.json").read_text())
     died = {"failed": "its process ended with code 1"}
     assert results == {name: died for name in rows}
