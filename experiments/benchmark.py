@@ -8,7 +8,6 @@ compilation cache off. Prints a table; --out DIR saves benchmark.csv and benchma
 import csv
 import dataclasses
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
@@ -90,7 +89,7 @@ def measure(experiment, num_tasks: int, repeats: int) -> Timing:
         collect_seconds=statistics.median(collecting),
         learn_seconds=statistics.median(learning),
         compile_seconds=compile_seconds,
-        peak_memory_mb=_peak_memory(),
+        peak_memory_mb=platform.peak_memory_mb(),
     )
 
 
@@ -197,17 +196,6 @@ def _seconds(run, repeats: int) -> list[float]:
         jax.block_until_ready(run())
         times.append(time.perf_counter() - start)
     return times
-
-
-def _peak_memory() -> float:
-    """The most memory in use so far, in MB."""
-    import jax
-
-    statistics = jax.devices()[0].memory_stats()
-    if statistics and "peak_bytes_in_use" in statistics:
-        return statistics["peak_bytes_in_use"] / 1e6
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 if __name__ == "__main__":

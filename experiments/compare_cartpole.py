@@ -53,7 +53,7 @@ COMPARISON = Comparison(
         "reptile": Row(ReptileConfig(**_INNER)),
         "multi_task": Row(_UNADAPTED),
         "oracle": Row(_UNADAPTED, observe_task=True),
-        "from_scratch": Row(FromScratchConfig(**_INNER), untrained=True),
+        "from_scratch": Row(FromScratchConfig(**_INNER)),
     },
     budget=6_400_000,
 )

@@ -108,7 +108,7 @@ COMPARISON = Comparison(
             MultiTaskConfig(**_INNER | {"num_adaptation_steps": 0}, outer=_ADAM),
             observe_task=True,
         ),
-        "from_scratch": Row(FromScratchConfig(**_INNER), untrained=True),
+        "from_scratch": Row(FromScratchConfig(**_INNER)),
     },
     budget=8_000_000,
 )

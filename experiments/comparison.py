@@ -2,12 +2,8 @@
 
 import dataclasses
 
-from experiments.experiment import (
-    Experiment,
-    build,
-    env_steps_per_iteration,
-)
-from metarl_jax.algorithms import AlgorithmConfig
+from experiments.experiment import Experiment, build, env_steps_per_iteration
+from metarl_jax.algorithms import AlgorithmConfig, FromScratchConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +14,6 @@ class Row:
     num_tasks: int | None = None  # N; None: as in the base
     # True: the policy is told the task, and tested without adaptation
     observe_task: bool = False
-    untrained: bool = False  # True: nothing is learned, so one iteration will do
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +63,23 @@ class Comparison:
             ),
         )
         budget = self.budget if budget is None else budget
-        num_iterations = 1 if row.untrained else budget // _steps(experiment)
+        num_iterations = budget // _steps(experiment) if _learns(experiment) else 1
         if num_iterations < 1:
             raise ValueError(
                 f"a budget of {budget} steps is below one iteration of {name}, "
                 f"{_steps(experiment)} steps"
             )
         return _trained_for(experiment, num_iterations)
+
+
+def env_steps(experiment: Experiment) -> int:
+    """Environment steps that training one seed takes; none if nothing is learned."""
+    num_iterations = experiment.training.num_iterations
+    return num_iterations * _steps(experiment) if _learns(experiment) else 0
+
+
+def _learns(experiment: Experiment) -> bool:
+    return not isinstance(experiment.algorithm, FromScratchConfig)
 
 
 def _steps(experiment: Experiment) -> int:

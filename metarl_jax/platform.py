@@ -1,6 +1,8 @@
 """How JAX is set up on this machine."""
 
 import os
+import resource
+import sys
 from pathlib import Path
 
 
@@ -33,6 +35,17 @@ def num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def peak_memory_mb() -> float:
+    """The most memory in use so far, of the accelerator or else of this process."""
+    import jax
+
+    statistics = jax.devices()[0].memory_stats()
+    if statistics and "peak_bytes_in_use" in statistics:
+        return statistics["peak_bytes_in_use"] / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def cache_folder() -> Path:

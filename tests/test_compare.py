@@ -2,87 +2,189 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import experiments
+from experiments.compare import Options, plan
 
 ROOT = Path(__file__).parents[1]
 STEPS = 80_000  # of an iteration of most rows
 
 
-def compare(*arguments):
-    return subprocess.run(
+def started(*arguments):
+    return subprocess.Popen(
         [sys.executable, "-m", "experiments.compare", *arguments],
         cwd=ROOT,
         env=os.environ,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=400,
+        start_new_session=True,
     )
 
 
-def small(out):
-    rows = "--rows=multi_task,from_scratch"
-    return ("point", rows, f"--budget={STEPS}", "--num-seeds=2", f"--out={out}")
+def compare(*arguments):
+    process = started(*arguments)
+    out, errors = process.communicate(timeout=400)
+    return process.returncode, out, errors
+
+
+def small(out, rows, num_seeds=2):
+    return (
+        "point",
+        f"--rows={rows}",
+        f"--budget={STEPS}",
+        f"--num-seeds={num_seeds}",
+        f"--out={out}",
+    )
+
+
+def planned(out, rows):
+    return plan(Options("point", rows, budget=STEPS, num_seeds=2, out=out))[1]
 
 
 def written(folder):
     files = [path for path in folder.rglob("*") if path.is_file()]
-    inside = [path for path in files if path.parent != folder]
-    return {path: path.stat().st_mtime_ns for path in inside}
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def names_of_rows(table):
+    return [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:]]
 
 
 def test_rows_are_trained_once_and_fill_one_table(tmp_path):
-    first = compare(*small(tmp_path))
-    assert first.returncode == 0, first.stderr
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == [
-        "| multi_task",
-        "| from_scratch",
-    ]
+    code, _, errors = compare(*small(tmp_path, "multi_task"))
+    assert code == 0, errors
+    before = written(tmp_path / "multi_task")
+    code, _, errors = compare(*small(tmp_path, "from_scratch,multi_task"))
+    assert code == 0, errors
+    assert written(tmp_path / "multi_task") == before
+    results = planned(tmp_path, "from_scratch")
+    assert results.is_done("from_scratch")
+    results.write()
+    table = (tmp_path / "table.md").read_text().partition("\n\n")[0]
+    assert names_of_rows(table) == ["multi_task", "from_scratch"]
     results = json.loads((tmp_path / "results.json").read_text())
-    assert all(row["env_steps"] == STEPS for row in results.values())
+    assert results["multi_task"]["env_steps"] == STEPS
+    assert results["from_scratch"]["env_steps"] == 0
     assert all(len(row["return_by_step"]) == 4 for row in results.values())
     assert all(row["peak_memory_mb"] > 100 for row in results.values())
     for name in ("adaptation.png", "learning.png", "table.csv"):
         assert (tmp_path / name).stat().st_size > 100
-    before = written(tmp_path)
-    again = compare(*small(tmp_path))
-    assert again.returncode == 0, again.stderr
-    assert written(tmp_path) == before
-    other = compare(*small(tmp_path)[:-2], "--num-seeds=1", f"--out={tmp_path}")
-    assert other.returncode == 2
-    assert "holds another configuration" in other.stderr
+
+
+def test_row_of_another_configuration_is_refused_and_left_out_of_the_table(tmp_path):
+    results = planned(tmp_path, "maml,fomaml")
+    results.prepare(["maml", "fomaml"])
+    for name in ("maml", "fomaml"):
+        results.record_failure(name, "for a test")
+    config = tmp_path / "maml" / "config.json"
+    config.write_text(config.read_text().replace('"num_seeds": 2', '"num_seeds": 3'))
+    assert names_of_rows(results.table()) == ["fomaml"]
+    with pytest.raises(ValueError, match="maml holds another configuration"):
+        results.prepare(["maml"])
+
+
+def test_failed_row_is_in_the_table_with_its_reason_and_not_done(tmp_path):
+    results = planned(tmp_path, "maml")
+    results.prepare(["maml"])
+    results.record_failure("maml", "loss | ratio is\nnot finite")
+    results.write()
+    assert not results.is_done("maml")
+    row = results.table().splitlines()[2]
+    assert row.startswith("| maml | failed: loss / ratio is not finite |")
+    assert "maml" in (tmp_path / "table.csv").read_text()
+
+
+def test_row_whose_process_dies_does_not_stop_the_others(tmp_path):
+    rows = ["multi_task", "from_scratch"]
+    for name in rows:
+        (tmp_path / name / "metrics.csv").mkdir(parents=True)  # is no file
+    code, _, errors = compare(*small(tmp_path, ",".join(rows)))
+    assert code == 2
+    assert errors.endswith(
+        "error: failed: multi_task, from_scratch; the same command tries again\n"
+    )
+    results = json.loads((tmp_path / "results.json").read_text())
+    died = {"failed": "its process ended with code 1"}
+    assert results == {name: died for name in rows}
+
+
+def test_stopped_comparison_saves_its_row_and_says_how_to_go_on(tmp_path):
+    arguments = ("point", "--rows=multi_task", "--num-seeds=1", f"--out={tmp_path}")
+    process = started(*arguments)
+    try:
+        deadline = time.monotonic() + 300
+        while not (tmp_path / "multi_task" / "metrics.csv").exists():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=100)  # also ends with the row's
+        assert process.returncode == 130, errors
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert f"python -m experiments.compare {' '.join(arguments)}" in out
+    assert any((tmp_path / "multi_task" / "checkpoints").iterdir())
+    assert not (tmp_path / "multi_task" / "row.json").exists()
+
+
+def test_compiled_seconds_leave_out_first_chunks_and_restarts(tmp_path):
+    from experiments.comparison_results import compiled_seconds
+
+    def logged(*seconds):  # chunks of two iterations of two seeds
+        path = tmp_path / "metrics.csv"
+        rows = [
+            f"{2 * chunk + i},{seed},{second}"
+            for chunk, second in enumerate(seconds)
+            for i in range(2)
+            for seed in range(2)
+        ]
+        path.write_text("\n".join(["iteration,seed,seconds", *rows]) + "\n")
+        return path
+
+    assert compiled_seconds(logged(9.0, 11.0, 13.0)) == 3.0
+    assert compiled_seconds(logged(9.0, 11.0, 13.0, 5.0, 7.0)) == 5.0
+    assert compiled_seconds(logged(9.0)) is None
+
+
+def test_unknown_comparison_gets_one_line():
+    code, _, errors = compare("pont")
+    assert code == 2
+    assert errors.startswith("error: no comparison 'pont'; choose from point")
+    assert len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "options, said",
     [
-        (["pont"], "no comparison 'pont'; choose from point"),
-        (["point", "--rows=mamml"], "no row 'mamml'; choose from maml"),
-        (["point", "--budget=10"], "a budget of 10 steps is below one iteration"),
-        (["point", "--num-seeds=0"], "num_seeds must be 1 or more"),
+        ({"rows": "mamml"}, "no row 'mamml'; choose from maml"),
+        ({"budget": 10}, "a budget of 10 steps is below one iteration"),
+        ({"num_seeds": 0}, "num_seeds must be 1 or more"),
     ],
 )
-def test_wrong_option_gets_one_line(arguments, said):
-    done = compare(*arguments)
-    assert done.returncode == 2
-    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+def test_wrong_option_is_refused_before_anything_runs(options, said):
+    with pytest.raises(ValueError, match=said):
+        plan(Options("point", **options))
 
 
 @pytest.mark.parametrize("name", experiments.COMPARISONS)
-def test_rows_of_a_comparison_take_the_same_steps_and_have_no_other_name(name):
-    from experiments.experiment import build, env_steps_per_iteration
+def test_rows_of_a_comparison_take_the_same_steps(name):
+    from experiments.comparison import env_steps
 
     comparison = experiments.load_comparison(name)
-    for row, settings in comparison.rows.items():
+    for row in comparison.rows:
         experiment = experiments.load(f"{name}:{row}")
-        training = experiment.training
-        steps = env_steps_per_iteration(build(experiment), training.num_tasks)
-        trained = steps * training.num_iterations
-        assert settings.untrained or comparison.budget - steps < trained
-        assert trained <= comparison.budget
+        trained = env_steps(experiment)
+        if row == "from_scratch":
+            assert trained == 0
+        else:
+            one_iteration = trained / experiment.training.num_iterations
+            assert comparison.budget - one_iteration < trained <= comparison.budget
