@@ -108,13 +108,17 @@ def _adapt(key: Key, problem: Problem, params: Params, tasks: Task) -> Adapted:
 
 
 def _layer_numbers(problem: Problem, adapted: Adapted):
-    """Relative change and CKA with before adaptation: layer -> [M, K] each."""
-    policy = problem.algorithm.policy
+    """Relative change and CKA with before adaptation: layer -> [M, K] each.
 
-    def one_task(trial: Rollout, path: Params):
-        shape = problem.env.observation_space.shape
-        states = trial.observation[-1].reshape(-1, *shape)
-        states = states[:: max(1, len(states) // _STATES)]
+    Representations are compared at observations from all tasks: those of one task lie
+    about on a line, where all networks are alike.
+    """
+    policy = problem.algorithm.policy
+    shape = problem.env.observation_space.shape
+    states = adapted.trials.observation[:, -1].reshape(-1, *shape)
+    states = states[:: max(1, len(states) // _STATES)]
+
+    def one_task(path: Params):
         before = jax.tree.map(lambda leaf: leaf[0], path)
         return jax.vmap(
             lambda after: (
@@ -123,7 +127,7 @@ def _layer_numbers(problem: Problem, adapted: Adapted):
             )
         )(stages(path, 1))
 
-    numbers = jax.jit(lambda a: jax.lax.map(lambda x: one_task(*x), a))(adapted)
+    numbers = jax.jit(lambda a: jax.lax.map(one_task, a))(adapted.path)
     return jax.tree.map(np.asarray, numbers)
 
 
