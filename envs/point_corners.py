@@ -36,6 +36,8 @@ class PointCorners:
     1-norm. Such a reward does not charge the way out of its region and pays for every
     way in, so that stepping to and fro over the edge earns more than the corner. The
     reward here is the one that this code keeps as a comment, with its radius of 0.5.
+    Another task of that code, `MetaPointEnvMomentum`, has the same corners, a velocity
+    in the state and a radius of 2; scripts that compare exploration use that one.
 
     References:
       Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),

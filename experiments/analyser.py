@@ -18,7 +18,6 @@ from metarl_jax.types import Array, Key, Params, Rollout, Task
 
 _STATES = 1000  # observations that representations are compared on
 _DRAWN_TASKS = 4
-_REUSE = 0.9  # CKA of hidden layers above which features count as reused
 
 
 class Adapted(NamedTuple):
@@ -44,17 +43,18 @@ def analyse(options) -> str:
     tasks = jax.tree.map(lambda leaf: leaf[: options.num_tasks], tasks)
     key = jax.random.key(options.seed)
     adapted = _adapt(key, problem, params, tasks)
-    change, cka = _layer_numbers(problem, adapted)
+    change, cka, carried = _layer_numbers(problem, adapted)
     offsets = jnp.linspace(-options.reach, options.reach, options.grid)
     around = _landscape(key, problem, params, tasks, offsets)
     out = options.out or directory.path
     out.mkdir(parents=True, exist_ok=True)
-    conclusion = describe(change, cka)
+    conclusion = describe(carried)
     write_json(
         out / "analysis.json",
         {
             "relative_change": _lists(change),
             "cka": _lists(cka),
+            "kl_without": _lists(carried),
             "conclusion": conclusion,
             "landscape_offsets": offsets.tolist(),
             "return_around": around.tolist(),
@@ -68,22 +68,24 @@ def analyse(options) -> str:
     return f"{_table(change, cka)}\n{conclusion}\nresults in {out}"
 
 
-def describe(change: dict[str, np.ndarray], cka: dict[str, np.ndarray]) -> str:
+def describe(carried: dict[str, np.ndarray]) -> str:
     """Feature reuse or rapid learning, in a sentence, after the last step.
+
+    Args:
+      carried: as of `analysis.carried_by`, [M] each.
 
     References:
       Raghu et al., Rapid Learning or Feature Reuse? (2020),
-      https://arxiv.org/abs/1909.09157
+      https://arxiv.org/abs/1909.09157 (there layers are frozen, here swapped)
     """
-    hidden = [name for name in cka if name.startswith("hidden")]
-    if not hidden:
-        return "The network has no hidden layer whose features could be reused."
-    alike = float(np.mean([cka[name][:, -1].mean() for name in hidden]))
-    moved = max(change, key=lambda name: change[name][:, -1].mean())
-    verdict = "feature reuse" if alike > _REUSE else "rapid learning"
+    nothing, hidden, rest = (
+        float(np.mean(carried[name])) for name in ("nothing", "hidden", "rest")
+    )
+    verdict = "rapid learning" if hidden < rest else "feature reuse"
     return (
-        f"Hidden layers have a CKA of {alike:.2f} with themselves before adaptation, "
-        f"and {moved} moves most: {verdict} (reuse is a CKA above {_REUSE})."
+        f"{verdict}: the adapted policy is {nothing:.3g} nats from where it started, "
+        f"{hidden:.3g} from the policy whose hidden layers alone are adapted, and "
+        f"{rest:.3g} from that whose other parameters alone are."
     )
 
 
@@ -108,7 +110,7 @@ def _adapt(key: Key, problem: Problem, params: Params, tasks: Task) -> Adapted:
 
 
 def _layer_numbers(problem: Problem, adapted: Adapted):
-    """Relative change and CKA with before adaptation: layer -> [M, K] each.
+    """Relative change and CKA, layer -> [M, K] each, and what carried the change, [M].
 
     Representations are compared at observations from all tasks: those of one task lie
     about on a line, where all networks are alike.
@@ -119,15 +121,16 @@ def _layer_numbers(problem: Problem, adapted: Adapted):
     states = states[:: max(1, len(states) // _STATES)]
 
     def one_task(path: Params):
-        before = jax.tree.map(lambda leaf: leaf[0], path)
-        return jax.vmap(
+        before, last = (jax.tree.map(lambda leaf, k=k: leaf[k], path) for k in (0, -1))
+        change, cka = jax.vmap(
             lambda after: (
                 analysis.relative_change(before, after),
                 analysis.similarity(policy, before, after, states),
             )
         )(stages(path, 1))
+        return change, cka, analysis.carried_by(policy, before, last, states)
 
-    numbers = jax.jit(lambda a: jax.lax.map(one_task, a))(adapted.path)
+    numbers = jax.jit(lambda paths: jax.lax.map(one_task, paths))(adapted.path)
     return jax.tree.map(np.asarray, numbers)
 
 

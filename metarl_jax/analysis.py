@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from metarl_jax.networks import is_hidden
 from metarl_jax.types import Array, Key, Params, Policy
 
 
@@ -80,6 +81,36 @@ def policy_change(
         return old.mode(), new.mode(), new.kl(old)
 
     return jax.vmap(at)(observations)
+
+
+def carried_by(
+    policy: Policy, before: Params, after: Params, observations: Array
+) -> dict[str, Array]:
+    """How much of a policy's change its hidden layers carry, and how much the rest.
+
+    A swap of parameters, since representations can look alike and act differently.
+
+    Args:
+      policy: whose parameters they are.
+      before: parameters before adaptation.
+      after: parameters after it.
+      observations: [inputs, ...].
+
+    Returns:
+      The mean KL, in nats, from the adapted policy to one with the adapted parameters
+      of `nothing`, of `hidden` layers only, and of the `rest` only.
+    """
+
+    def distance(is_adapted: Callable[[Any], bool]) -> Array:
+        choose = lambda path, old, new: new if is_adapted(path) else old
+        mixed = jax.tree_util.tree_map_with_path(choose, before, after)
+        return jnp.mean(policy_change(policy, mixed, after, observations)[2])
+
+    return {
+        "nothing": distance(lambda path: False),
+        "hidden": distance(is_hidden),
+        "rest": distance(lambda path: not is_hidden(path)),
+    }
 
 
 def random_direction(key: Key, params: Params) -> Params:

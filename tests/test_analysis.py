@@ -14,7 +14,7 @@ from gymnax.environments import spaces
 
 from experiments.analyser import describe
 from metarl_jax import analysis
-from metarl_jax.networks import NetworkConfig, context_policy, mlp_policy
+from metarl_jax.networks import NetworkConfig, context_policy, is_hidden, mlp_policy
 
 ROOT = Path(__file__).parents[1]
 PLANE = spaces.Box(-jnp.inf, jnp.inf, (2,))
@@ -92,14 +92,27 @@ def test_direction_is_as_long_as_each_leaf():
 
 
 @pytest.mark.parametrize(
-    "alike, said", [(0.99, "feature reuse"), (0.3, "rapid learning")]
+    "hidden, rest, said",
+    [(0.2, 6.0, "rapid learning: "), (6.0, 0.2, "feature reuse: ")],
 )
-def test_conclusion_follows_from_the_similarity_of_hidden_layers(alike, said):
-    cka = {"hidden_0": np.full((4, 2), alike), "output": np.zeros((4, 2))}
-    change = {"hidden_0": np.zeros((4, 2)), "output": np.ones((4, 2))}
-    assert said in describe(change, cka) and "output moves most" in describe(
-        change, cka
-    )
+def test_conclusion_names_what_carried_the_change(hidden, rest, said):
+    carried = {"nothing": [9.0, 7.0], "hidden": [hidden] * 2, "rest": [rest] * 2}
+    sentence = describe(carried)
+    assert sentence.startswith(said) and "8 nats" in sentence
+
+
+@pytest.mark.parametrize("part", ["hidden", "rest"])
+def test_change_of_one_part_is_carried_by_that_part(part):
+    policy = mlp_policy(PLANE, spaces.Discrete(3), NETWORK)
+    before, other = (policy.init(jax.random.key(seed)) for seed in (0, 1))
+    wanted = lambda path: is_hidden(path) == (part == "hidden")
+    choose = lambda path, old, new: new if wanted(path) else old
+    after = jax.tree_util.tree_map_with_path(choose, before, other)
+    carried = analysis.carried_by(policy, before, after, noise(0, 50, 2))
+    np.testing.assert_allclose(carried.pop(part), 0.0, atol=1e-7)
+    nothing, left = carried["nothing"], min(carried.values())
+    np.testing.assert_allclose(left, nothing, rtol=1e-5)
+    assert nothing > 1e-6
 
 
 def run(*arguments):
