@@ -56,7 +56,7 @@ class InnerConfig:
     # numbers that the surrogate takes, such as clip_range or credit_decay
     inner_surrogate_options: dict[str, float] = dataclasses.field(default_factory=dict)
     inner_advantage: AdvantageConfig = AdvantageConfig()
-    # True: a derivative through many steps needs the memory of one, and more time
+    # True: a derivative through many steps needs the memory of one, and computes twice
     rematerialize: bool = False
     network: NetworkConfig = NetworkConfig()
 
