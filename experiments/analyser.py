@@ -112,8 +112,7 @@ def _adapt(key: Key, problem: Problem, params: Params, tasks: Task) -> Adapted:
 def _layer_numbers(problem: Problem, adapted: Adapted):
     """Relative change and CKA, layer -> [M, K] each, and what carried the change, [M].
 
-    Representations are compared at observations from all tasks: those of one task lie
-    about on a line, where all networks are alike.
+    Representations are compared at observations from all tasks.
     """
     policy = problem.algorithm.policy
     shape = problem.env.observation_space.shape

@@ -35,8 +35,7 @@ def linear_cka(left: Array, right: Array) -> Array:
     """Centred kernel alignment of two representations of the same inputs, in [0, 1].
 
     1 where one is a rotation and scaling of the other; near 0 where they have nothing
-    in common, and 0 where one is constant. Shifts do not count, and representations of
-    few-dimensional inputs by small untrained networks are alike already.
+    in common, and 0 where one is constant. Shifts do not count.
 
     Args:
       left: [inputs, P].
