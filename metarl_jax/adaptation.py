@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 from jax.scipy.sparse.linalg import cg
 
+from metarl_jax.derivatives import gradient
 from metarl_jax.types import Adaptation, AdaptState, LossFn, Params, Rollout
 
 
@@ -26,14 +27,14 @@ def gradient_adaptation(
       Finn et al., Model-Agnostic Meta-Learning (2017), section 2.2,
       https://arxiv.org/abs/1703.03400
     """
+    slope = gradient(loss)
 
     def init(meta_params: Params) -> AdaptState:
         return AdaptState(meta_params, optimizer.init(meta_params))
 
     def step(state: AdaptState, rollout: Rollout) -> AdaptState:
-        gradient = jax.grad(loss)(state.params, rollout)
         updates, optimizer_state = optimizer.update(
-            gradient, state.optimizer_state, state.params
+            slope(state.params, rollout), state.optimizer_state, state.params
         )
         return AdaptState(optax.apply_updates(state.params, updates), optimizer_state)
 

@@ -1,0 +1,95 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probe
+import pytest
+
+from envs.point import Point
+from metarl_jax import adaptation
+from metarl_jax.algorithms.maml import MamlConfig, maml
+from metarl_jax.derivatives import gradient, symmetric_product
+from metarl_jax.gradient_methods import inner_loop, meta_objective
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.surrogates import SURROGATES
+from metarl_jax.task_axis import TaskAxis
+
+DATA = jnp.array([[0.5, -1.0, 2.0], [1.0, 0.3, -0.7]])
+POINT = {"a": jnp.array([0.3, 1.1, -0.4]), "b": jnp.array(0.8)}
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def loss(params, data):
+    return jnp.sum(jnp.tanh(data @ params["a"] * params["b"]) ** 2)
+
+
+def two_steps(gradient_of):
+    """The outer loss after two inner gradient steps, one on each datum."""
+
+    def outer(params):
+        def step(params, data):
+            slope = gradient_of(loss)(params, data[None])
+            return jax.tree.map(lambda p, g: p - 0.3 * g, params, slope), None
+
+        end = jax.lax.scan(step, params, data())[0]
+        return jnp.sum(jnp.sin(end["a"])) * end["b"]
+
+    data = lambda: probe.to_float64(DATA)
+    return outer
+
+
+@pytest.mark.parametrize("transform", [jax.jacrev, jax.jacfwd, jax.hessian])
+@pytest.mark.parametrize("compile", [lambda fn: fn, probe.quick_jit])
+def test_derivatives_through_two_steps_equal_those_of_plain_grad(transform, compile):
+    params = probe.to_float64(POINT)
+    expected = transform(two_steps(jax.grad))(params)
+    actual = compile(transform(two_steps(gradient)))(params)
+    assert probe.relative_error(actual, expected) < 1e-12
+
+
+def test_derivatives_may_be_batched_outside_and_inside():
+    many = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf, -leaf]), POINT)
+    many = probe.to_float64(many)
+    expected = jax.vmap(jax.grad(two_steps(jax.grad)))(many)
+    outside = jax.vmap(jax.grad(two_steps(gradient)))(many)
+    total = lambda many: jnp.sum(jax.vmap(two_steps(gradient))(many))
+    assert probe.relative_error(outside, expected) < 1e-12
+    assert probe.relative_error(jax.grad(total)(many), expected) < 1e-12
+
+
+def test_transpose_of_a_symmetric_product_is_the_product():
+    matrix = jnp.array([[2.0, 1.0], [0.0, 3.0]])  # is not symmetric, to tell them apart
+    product = jax.tree_util.Partial(jnp.dot, matrix)
+    apply = lambda vector: symmetric_product(product, vector)
+    vector = jnp.array([1.0, 2.0])
+    transposed = jax.linear_transpose(apply, vector)(vector)[0]
+    np.testing.assert_array_equal(apply(vector), matrix @ vector)
+    np.testing.assert_array_equal(transposed, matrix @ vector)
+
+
+@pytest.mark.parametrize("surrogate", SURROGATES)
+def test_meta_gradient_equals_that_of_plain_differentiation(surrogate, monkeypatch):
+    config = MamlConfig(
+        num_adaptation_steps=2,
+        num_episodes=4,
+        inner_surrogate=surrogate,
+        network=NetworkConfig(hidden_sizes=(3,)),
+    )
+    algorithm = maml(Point(horizon=6), config, TaskAxis())
+    params = probe.to_float64(algorithm.policy.init(jax.random.key(0)))
+    adapt = probe.quick_jit(algorithm.adapt)
+    trial = adapt(jax.random.key(1), params, jnp.array([0.3, 0.2]))
+
+    def meta_gradient():
+        objective = meta_objective(
+            algorithm.policy, inner_loop(algorithm.policy, config), config
+        )
+        return probe.quick_jit(jax.grad(objective.value))(params, trial)
+
+    fast = meta_gradient()
+    monkeypatch.setattr(adaptation, "gradient", jax.grad)
+    assert probe.relative_error(fast, meta_gradient()) < 1e-10
