@@ -155,6 +155,6 @@ def _by_layer(params: Params) -> dict[str, Array]:
     groups: dict[str, list[Any]] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         names = [str(getattr(key, "key", key)) for key in path]
-        inside = names[-1] in ("kernel", "bias")
+        inside = names[-1] in ("weight", "bias")
         groups.setdefault(names[-2 if inside else -1], []).append(leaf.reshape(-1))
     return {name: jnp.concatenate(leaves) for name, leaves in groups.items()}

@@ -174,7 +174,7 @@ def test_anil_adapts_the_head_and_nothing_else():
         changed = [not np.array_equal(a, b) for a, b in zip(old, new, strict=True)]
         assert len(set(changed)) == 1
     body, head = leaves_by_part(after.params)
-    assert len(body) == 2 and len(head) == 3  # kernel and bias; and the spread
+    assert len(body) == 2 and len(head) == 3  # weight and bias; and the spread
     np.testing.assert_array_equal(body[0], leaves_by_part(before)[0][0])
     assert not np.array_equal(head[0], leaves_by_part(before)[1][0])
 

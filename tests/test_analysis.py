@@ -44,8 +44,8 @@ def test_cka_of_one_of_two_equal_directions_is_known():
     np.testing.assert_allclose(actual, 1 / np.sqrt(2), rtol=1e-6)
 
 
-def test_relative_change_joins_kernel_and_bias_of_a_layer():
-    layer = lambda kernel, bias: {"kernel": jnp.array(kernel), "bias": jnp.array(bias)}
+def test_relative_change_joins_weight_and_bias_of_a_layer():
+    layer = lambda weight, bias: {"weight": jnp.array(weight), "bias": jnp.array(bias)}
     before = {"hidden_0": layer([3.0, 0.0], [4.0]), "log_std": jnp.array([0.0])}
     after = {"hidden_0": layer([3.0, 1.0], [4.0]), "log_std": jnp.array([0.5])}
     change = analysis.relative_change(before, after)
