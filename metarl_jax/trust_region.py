@@ -34,11 +34,16 @@ class TrustRegionConfig:
     conjugate_gradient_steps: int = 10
     backtrack_ratio: float = 0.8
     max_backtracks: int = 15
+    # rows of each rollout that Fisher products use; None: all. The direction of the
+    # step is then an estimate; its length and whether it is taken still go by all rows
+    fisher_rows: int | None = None
 
     def __post_init__(self):
         require_positive(self, "max_kl", "conjugate_gradient_steps", "max_backtracks")
         require(self.damping >= 0, "damping must be 0 or more")
         require(0 < self.backtrack_ratio < 1, "backtrack_ratio must be in (0, 1)")
+        rows = self.fisher_rows
+        require(rows is None or rows > 0, f"fisher_rows must be above 0, not {rows}")
 
     @property
     def surrogate(self) -> Surrogate:
@@ -54,8 +59,8 @@ def trust_region(
     The KL is between the adapted policies before and after the step, averaged over
     tasks. At the current parameters its Hessian is the Fisher matrix of the adapted
     policies, J^T M J with J the derivative *through the adaptation*: each product is
-    a jvp, the small matrix M of one distribution, and a vjp. J is linearised once and
-    serves the gradient and all conjugate-gradient steps.
+    a jvp, the small matrix M of one distribution, and a vjp. J is linearised once for
+    all conjugate-gradient steps, on a subsample of the rows where the config says so.
 
     Args:
       objective: the loss and the adapted policy.
@@ -72,8 +77,11 @@ def trust_region(
 
     def update(params: Params, state: tuple, trials: Rollout):
         flat, unravel = ravel_pytree(params)
-        linearized = axis.map(partial(_linearize, objective), params, trials)
-        loss, gradient = axis.mean(partial(_loss_gradient, unravel), flat, linearized)
+        old = axis.map(objective.policy, params, trials)
+        loss, gradient = axis.mean(jax.value_and_grad(objective.value), params, trials)
+        gradient = ravel_pytree(gradient)[0]
+        subsample = first_rows(trials, config.fisher_rows)
+        linearized = axis.map(partial(_linearize, objective), params, subsample)
 
         def fisher(vector: Array) -> Array:
             product = axis.mean(partial(_fisher_product, unravel), vector, linearized)
@@ -87,10 +95,8 @@ def trust_region(
         step = -jnp.sqrt(2 * config.max_kl / curvature) * direction
 
         def evaluate(flat: Array) -> tuple[Array, Array]:
-            old = linearized.distribution
-            return axis.mean(
-                partial(_loss_and_kl, objective), unravel(flat), (trials, old)
-            )
+            entries = trials, old
+            return axis.mean(partial(_loss_and_kl, objective), unravel(flat), entries)
 
         flat, search = backtrack(evaluate, flat, step, loss, config)
         metrics = {
@@ -105,24 +111,31 @@ def trust_region(
     return OuterOptimizer(lambda params: (), update)
 
 
+def first_rows(entries: Any, num_rows: int | None) -> Any:
+    """The first rows of each rollout [..., T, E] in `entries`; None: all of them."""
+    if num_rows is None:
+        return entries
+
+    def cut(node: Any) -> Any:
+        if not isinstance(node, Rollout):
+            return node
+        axis = node.reward.ndim - 1
+        return jax.tree.map(
+            lambda leaf: jax.lax.slice_in_dim(leaf, 0, num_rows, axis=axis), node
+        )
+
+    return jax.tree.map(cut, entries, is_leaf=lambda node: isinstance(node, Rollout))
+
+
 class _Linearized(NamedTuple):
     """The adapted policy of one task, to first order in the meta-parameters."""
 
     distribution: Distribution  # [..., T, E]
-    loss: Array  # []
-    loss_gradient: Distribution  # [..., T, E]; with respect to the distributions
     jvp: Callable[[Params], Distribution]
 
 
 def _linearize(objective: MetaObjective, params: Params, trial: Rollout) -> _Linearized:
-    distribution, jvp = jax.linearize(lambda p: objective.policy(p, trial), params)
-    loss, gradient = jax.value_and_grad(objective.loss)(distribution, trial)
-    return _Linearized(distribution, loss, gradient, jvp)
-
-
-def _loss_gradient(unravel: Callable, flat: Array, linearized: _Linearized):
-    transpose = jax.linear_transpose(linearized.jvp, unravel(flat))
-    return linearized.loss, ravel_pytree(transpose(linearized.loss_gradient))[0]
+    return _Linearized(*jax.linearize(lambda p: objective.policy(p, trial), params))
 
 
 def _fisher_product(unravel: Callable, vector: Array, linearized: _Linearized) -> Array:
