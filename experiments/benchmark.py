@@ -66,12 +66,11 @@ def measure(experiment, num_tasks: int, repeats: int) -> Timing:
     platform.configure(cache=False)
 
     from experiments.experiment import build, env_steps_per_iteration
-    from metarl_jax import training
 
     config = dataclasses.replace(experiment.training, num_tasks=num_tasks)
     experiment = dataclasses.replace(experiment, training=config)
     problem = build(experiment)
-    state = training.initial_state(problem.algorithm, config)
+    state = problem.initial_state(config)
     collect, learn = _phases(problem, config)
     trials = collect(state)
     collecting = _seconds(lambda: collect(state), repeats)
@@ -169,18 +168,16 @@ def _whole_iterations(problem, config, state):
     """A function that runs one chunk further, and the seconds it took to compile."""
     from metarl_jax import training
 
-    step = training.meta_step(
-        problem.algorithm, problem.tasks.train, problem.axis, config.num_tasks
-    )
+    step = problem.step(config.num_tasks)
     start = time.perf_counter()
     state = problem.axis.replicate(state)
     program = training.chunk_program(step, problem.axis, config.iterations_per_chunk)
-    program = program.lower(state).compile()
+    program = program.lower(state, problem.numbers).compile()
     compile_seconds = time.perf_counter() - start
 
     def advance():
         nonlocal state
-        state, metrics = program(state)
+        state, metrics = program(state, problem.numbers)
         return state, metrics
 
     return advance, compile_seconds

@@ -17,8 +17,7 @@ from metarl_jax.evaluation import AdaptationCurve
 from metarl_jax.rollouts import first_episode_length
 from metarl_jax.run_files import write_json
 from metarl_jax.statistics import oracle_normalized
-from metarl_jax.training import initial_state
-from metarl_jax.types import Params, Task
+from metarl_jax.types import Array, Params, Task
 
 _DRAWN_TASKS = 4
 _DRAWN_EPISODES = 5
@@ -63,7 +62,7 @@ def evaluate(
     tasks = evaluation.held_out_tasks(problem.tasks, experiment.evaluation)
     state = restore(directory, build(experiment), experiment)
     params = state.train_state.params
-    start = initial_state(problem.algorithm, experiment.training).train_state.params
+    start = problem.initial_state(experiment.training).train_state.params
     meta_trained, random = _curves(experiment, problem, tasks, params, start)
     oracle = _oracle_curve(directory, name, experiment, tasks)
     result = Evaluation(meta_trained, random, oracle)
@@ -105,10 +104,15 @@ def _curves(
     """The curve of each candidate (leaves [S, ...]), all by one compiled program."""
     together = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *candidates)
     key = jax.random.key(experiment.evaluation.seed)
-    curve = evaluation.adaptation_curve(
-        key, problem.algorithm, together, tasks, problem.axis
-    )
-    return [AdaptationCurve(part) for part in np.split(curve.returns, len(candidates))]
+
+    @jax.jit
+    def returns_of(params: Params, tasks: Task, numbers: tuple) -> Array:
+        algorithm = problem.with_numbers(numbers)
+        returns = evaluation.adaptation_returns
+        return returns(key, algorithm, params, tasks, problem.axis)
+
+    returns = np.asarray(returns_of(together, tasks, problem.numbers))
+    return [AdaptationCurve(part) for part in np.split(returns, len(candidates))]
 
 
 def _oracle_curve(

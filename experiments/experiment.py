@@ -1,6 +1,7 @@
 """What an experiment is: everything that a run depends on, as one constant."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,10 +13,16 @@ from metarl_jax import algorithms
 from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig
 from metarl_jax.checks import require
 from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.numbers import split_numbers
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.task_axis import TaskAxis, default_task_axis
-from metarl_jax.training import TrainingConfig
-from metarl_jax.types import Environment, MetaAlgorithm
+from metarl_jax.training import (
+    RunState,
+    TrainingConfig,
+    initial_state,
+    meta_step,
+)
+from metarl_jax.types import Environment, MetaAlgorithm, Metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +56,24 @@ class Problem(NamedTuple):
     tasks: Any
     algorithm: MetaAlgorithm
     axis: TaskAxis
+    numbers: tuple[float, ...]  # the floats of the algorithm's configuration
+    # numbers -> the algorithm with those, in a program that has them as arguments
+    with_numbers: Callable[[tuple], MetaAlgorithm]
+
+    def step(self, num_tasks: int) -> Callable[..., tuple[RunState, Metrics]]:
+        """`(run_state, numbers) -> (run_state, metrics)`, one meta-iteration."""
+
+        def step(state: RunState, numbers: tuple) -> tuple[RunState, Metrics]:
+            algorithm = self.with_numbers(numbers)
+            iterate = meta_step(algorithm, self.tasks.train, self.axis, num_tasks)
+            return iterate(state)
+
+        return step
+
+    def initial_state(self, config: TrainingConfig) -> RunState:
+        """The state before the first iteration."""
+        start = lambda numbers: initial_state(self.with_numbers(numbers), config)
+        return jax.jit(start)(self.numbers)
 
     def observes_goal_in_plane(self, tasks: Any) -> bool:
         """True where observations are positions and tasks are goals, both [2]."""
@@ -69,7 +94,10 @@ def build(experiment: Experiment) -> Problem:
     axis = default_task_axis(
         training.num_tasks, training.tasks_per_chunk, training.num_devices
     )
-    return Problem(env, tasks, algorithms.make(env, experiment.algorithm, axis), axis)
+    numbers, rebuild = split_numbers(experiment.algorithm)
+    algorithm = algorithms.make(env, experiment.algorithm, axis)
+    with_numbers = lambda numbers: algorithms.make(env, rebuild(numbers), axis)
+    return Problem(env, tasks, algorithm, axis, numbers, with_numbers)
 
 
 def at_test_time(experiment: Experiment) -> Experiment:

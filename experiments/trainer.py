@@ -41,22 +41,20 @@ def train(
     """
     problem = build(experiment)
     config = experiment.training
-    step = training.meta_step(
-        problem.algorithm, problem.tasks.train, problem.axis, config.num_tasks
-    )
     checkpoints = Checkpoints(directory.checkpoints, keep=config.num_checkpoints)
-    state = training.initial_state(problem.algorithm, config)
+    state = problem.initial_state(config)
     if checkpoints.latest() is not None:
         state = checkpoints.restore(state)
     done = int(state.iteration[0])
     env_steps = env_steps_per_iteration(problem, config.num_tasks)
     log = _Log(directory, done, env_steps)
     chunks = training.train(
-        step,
+        problem.step(config.num_tasks),
         state,
         problem.axis,
         config.num_iterations,
         config.iterations_per_chunk,
+        problem.numbers,
     )
     progress = _Progress(label, done, config.num_iterations, env_steps)
     with progress, _stop_signals() as stop:
@@ -83,7 +81,7 @@ def restore(
     Raises:
       FileNotFoundError: if nothing is saved yet.
     """
-    example = training.initial_state(problem.algorithm, experiment.training)
+    example = jax.eval_shape(partial(problem.initial_state, experiment.training))
     return Checkpoints(directory.checkpoints).restore(example)
 
 
@@ -91,9 +89,9 @@ def check_resumable(directory: RunDirectory, experiment: Experiment) -> None:
     """Raises ValueError if the newest checkpoint is of another configuration."""
     checkpoints = Checkpoints(directory.checkpoints)
     if checkpoints.latest() is not None:
-        algorithm = build(experiment).algorithm
-        initial_state = partial(training.initial_state, algorithm, experiment.training)
-        checkpoints.restore(jax.eval_shape(initial_state))
+        initial_state = build(experiment).initial_state
+        example = jax.eval_shape(partial(initial_state, experiment.training))
+        checkpoints.restore(example)
 
 
 def draw_learning_curve(directory: RunDirectory) -> None:

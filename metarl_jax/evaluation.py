@@ -11,7 +11,7 @@ from metarl_jax import statistics
 from metarl_jax.checks import require, require_positive
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.training import stage_returns
-from metarl_jax.types import Key, MetaAlgorithm, Params, Rollout, Task
+from metarl_jax.types import Array, Key, MetaAlgorithm, Params, Rollout, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +83,14 @@ def check_task_set(distribution: Any, config: EvaluationConfig) -> None:
 def adaptation_curve(
     key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, axis: TaskAxis
 ) -> AdaptationCurve:
+    """Compiles `adaptation_returns` and calls it."""
+    returns = jax.jit(partial(adaptation_returns, algorithm=algorithm, axis=axis))
+    return AdaptationCurve(np.asarray(returns(key, params=params, tasks=tasks)))
+
+
+def adaptation_returns(
+    key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, axis: TaskAxis
+) -> Array:
     """Adapts to every task from every seed's meta-parameters.
 
     Args:
@@ -93,7 +101,7 @@ def adaptation_curve(
       axis: how to go over tasks.
 
     Returns:
-      Mean returns over E episodes, after 0, 1, ..., K steps.
+      Mean returns over E episodes, after 0, 1, ..., K steps: [S, M, K+1].
     """
     num_tasks = jax.tree.leaves(tasks)[0].shape[0]
 
@@ -105,9 +113,7 @@ def adaptation_curve(
         return axis.map(trial_returns, params, (keys, tasks))
 
     num_seeds = jax.tree.leaves(params)[0].shape[0]
-    keys = jax.random.split(key, num_seeds)
-    returns = jax.jit(partial(axis.over_seeds, one_seed))(keys, params)
-    return AdaptationCurve(np.asarray(returns))
+    return axis.over_seeds(one_seed, jax.random.split(key, num_seeds), params)
 
 
 def example_trials(

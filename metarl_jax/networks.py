@@ -193,14 +193,14 @@ class _GaussianPolicy(nn.Module):
     @nn.compact
     def __call__(self, observation: Array) -> DiagonalGaussian | TanhGaussian:
         config, size = self.config, self.num_actions
-        initial = math.log(config.initial_std)
+        initial = jnp.log(config.initial_std)
         if config.state_dependent_std:
             mean, log_std = jnp.split(_Mlp(config, 2 * size, 0.01)(observation), 2)
             log_std = initial + log_std
         else:
             mean = _Mlp(config, size, 0.01)(observation)
             log_std = self.param("log_std", nn.initializers.constant(initial), (size,))
-        log_std = jnp.maximum(log_std, math.log(config.smallest_std))
+        log_std = jnp.maximum(log_std, jnp.log(config.smallest_std))
         return (TanhGaussian if config.squash else DiagonalGaussian)(mean, log_std)
 
 

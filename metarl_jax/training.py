@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -123,22 +122,24 @@ def stage_returns(trial: Rollout) -> Array:
 
 
 def train(
-    step: Callable[[RunState], tuple[RunState, Metrics]],
+    step: Callable[..., tuple[RunState, Metrics]],
     state: RunState,
     axis: TaskAxis,
     num_iterations: int,
     iterations_per_chunk: int,
+    *arguments: Any,
 ) -> Iterator[tuple[RunState, Metrics]]:
     """Runs `step` for all seeds at once until `num_iterations` are done.
 
     A chunk is one call of a compiled program, in which nothing crosses to the host.
 
     Args:
-      step: of one seed.
+      step: `(state, *arguments) -> (state, metrics)` of one seed.
       state: where to start; its buffers are given to the first chunk.
       axis: that `step` goes over tasks by; seeds go likewise.
       num_iterations: counted from iteration 0, also where `state` is further on.
       iterations_per_chunk: how many iterations between two yields.
+      *arguments: of `step`; given to the program rather than compiled into it.
 
     Yields:
       After each chunk the state, and metrics with axes [num_seeds, iterations, ...].
@@ -151,17 +152,19 @@ def train(
         length = min(iterations_per_chunk, num_iterations - done)
         if length not in programs:
             programs[length] = chunk_program(step, axis, length)
-        state, metrics = programs[length](state)
+        state, metrics = programs[length](state, *arguments)
         done += length
         yield state, jax.device_get(metrics)
 
 
 def chunk_program(
-    step: Callable[[RunState], tuple[RunState, Metrics]], axis: TaskAxis, length: int
-) -> Callable[[RunState], tuple[RunState, Metrics]]:
-    """`length` iterations of all seeds as one compiled function; donates its input."""
+    step: Callable[..., tuple[RunState, Metrics]], axis: TaskAxis, length: int
+) -> Callable[..., tuple[RunState, Metrics]]:
+    """`length` iterations of all seeds as one compiled function; donates the state."""
 
-    def run(state: RunState) -> tuple[RunState, Metrics]:
-        return jax.lax.scan(lambda state, _: step(state), state, length=length)
+    def run(state: RunState, *arguments: Any) -> tuple[RunState, Metrics]:
+        one = lambda state, _: step(state, *arguments)
+        many = lambda state: jax.lax.scan(one, state, length=length)
+        return axis.over_seeds(many, state)
 
-    return jax.jit(partial(axis.over_seeds, run), donate_argnums=0)
+    return jax.jit(run, donate_argnums=0)

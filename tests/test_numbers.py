@@ -1,0 +1,108 @@
+"""Numbers of a configuration are arguments of compiled programs, not part of them."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import probe
+import pytest
+
+import experiments
+from experiments.experiment import build
+from metarl_jax import training
+from metarl_jax.algorithms import MamlConfig
+from metarl_jax.losses import AdvantageConfig
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.numbers import split_numbers
+from metarl_jax.optimizers import AdamConfig
+
+POINT = experiments.load_comparison("point")
+
+
+def with_other_numbers(config):
+    numbers, rebuild = split_numbers(config)
+    return rebuild(tuple(0.9 * number for number in numbers))
+
+
+def test_floats_are_found_at_every_depth_and_nothing_else_is():
+    config = MamlConfig(
+        num_episodes=3,
+        inner_step_sizes=(0.5, 0.25),
+        inner_surrogate="clipped",
+        inner_surrogate_options={"clip_range": 0.125},
+        outer=AdamConfig(learning_rate=0.0625),
+    )
+    numbers, rebuild = split_numbers(config)
+    assert {0.5, 0.25, 0.125, 0.0625, config.network.initial_std} <= set(numbers)
+    assert all(type(number) is float for number in numbers)
+    doubled = rebuild(tuple(2 * number for number in numbers))
+    assert doubled.inner_step_sizes == (1.0, 0.5)
+    assert doubled.inner_surrogate_options == {"clip_range": 0.25}
+    assert doubled.outer.learning_rate == 0.125
+    assert doubled.num_episodes == 3
+
+
+def test_own_numbers_give_the_same_configuration():
+    config = POINT.rows["promp"].algorithm
+    numbers, rebuild = split_numbers(config)
+    assert rebuild(numbers) == config
+
+
+def small(row):
+    experiment = POINT.experiment(row)
+    network = NetworkConfig(hidden_sizes=(4,), initial_std=0.7)
+    algorithm = dataclasses.replace(
+        experiment.algorithm, network=network, num_episodes=4
+    )
+    return dataclasses.replace(
+        experiment,
+        algorithm=algorithm,
+        environment_options={"horizon": 5},
+        training=dataclasses.replace(experiment.training, num_tasks=4),
+    )
+
+
+def program_and_state(problem, config):
+    step = problem.step(config.num_tasks)
+    program = training.chunk_program(step, problem.axis, 1)
+    return program, problem.axis.replicate(problem.initial_state(config))
+
+
+@pytest.mark.parametrize("row", POINT.rows)
+def test_program_of_every_algorithm_is_the_same_for_other_numbers(row):
+    experiment = small(row)
+    other = dataclasses.replace(
+        experiment, algorithm=with_other_numbers(experiment.algorithm)
+    )
+    texts = []
+    for problem in map(build, (experiment, other)):
+        program, state = program_and_state(problem, experiment.training)
+        texts.append(program.lower(state, problem.numbers).as_text())
+    assert texts[0] == texts[1]
+
+
+def test_other_numbers_need_no_compilation_and_are_those_that_act():
+    experiment = small("promp")
+    config = experiment.training
+    algorithm = dataclasses.replace(
+        experiment.algorithm,
+        inner_step_sizes=(0.3, 0.1, 0.05),
+        inner_advantage=AdvantageConfig(discount=0.5),
+    )
+    other = dataclasses.replace(experiment, algorithm=algorithm)
+    problem, expected = build(experiment), build(other)
+    program, state = program_and_state(problem, config)
+    program(state, problem.numbers)
+    actual, _ = program(
+        problem.axis.replicate(expected.initial_state(config)), expected.numbers
+    )
+    assert program._cache_size() == 1
+    compiled_in = training.meta_step(
+        expected.algorithm, expected.tasks.train, expected.axis, config.num_tasks
+    )
+    program = training.chunk_program(compiled_in, expected.axis, 1)
+    start = training.initial_state(expected.algorithm, config)
+    plain, _ = program(expected.axis.replicate(start))
+    left, right = (jax.device_get(s.train_state.params) for s in (actual, plain))
+    assert probe.relative_error(left, right) < 1e-5
+    assert np.all(actual.iteration == 1)
