@@ -14,6 +14,7 @@ EXPERIMENTS = {
     "maml_point": "experiments.maml_point",
     "maml_point_trpo": "experiments.maml_point_trpo",
     "maml_cartpole": "experiments.maml_cartpole",
+    "maml_bernoulli_bandit": "experiments.maml_bernoulli_bandit",
     "maml_pendulum": "experiments.maml_pendulum",
     "maml_half_cheetah_velocity": "experiments.maml_half_cheetah_velocity",
 }
