@@ -36,6 +36,7 @@ class Options:
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = cli.parse(Options, "python -m experiments.compare", arguments)
+    rows.share_machine()
     platform.configure()
     with cli.clear_errors():
         chosen, results = plan(options)

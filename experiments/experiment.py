@@ -11,7 +11,7 @@ from envs.wrappers import TaskInObservation
 from metarl_jax import algorithms
 from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig
 from metarl_jax.checks import require
-from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.evaluation import EvaluationConfig, check_task_set
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.task_axis import TaskAxis, default_task_axis
 from metarl_jax.training import TrainingConfig
@@ -80,6 +80,16 @@ def at_test_time(experiment: Experiment) -> Experiment:
         num_episodes=experiment.evaluation.num_episodes,
     )
     return dataclasses.replace(experiment, algorithm=algorithm)
+
+
+def check(experiment: Experiment) -> None:
+    """Checks what can be checked of training and evaluation without compiling.
+
+    Raises:
+      ValueError: if a name is unknown or a value out of range; says what is valid.
+    """
+    tasks = build(at_test_time(experiment)).tasks
+    check_task_set(tasks, experiment.evaluation)
 
 
 def oracle_of(experiment: Experiment) -> Experiment:

@@ -11,24 +11,26 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from experiments import cli
-from metarl_jax import platform
 
 
-def share_cores(processes: str) -> int:
-    """Divides the CPU devices of processes to come, and of this one, by their number.
+def share_machine(processes: str = "1") -> int:
+    """Lets this process and those that run rows use one machine.
 
+    The devices of a CPU (`experiments` has set one for each core) are divided by the
+    number of processes at a time; an accelerator's memory is taken as it is needed.
     Call it before JAX is imported.
 
     Args:
-      processes: how many run at a time, as it was typed.
+      processes: how many run rows at a time, as it was typed.
 
     Raises:
       ValueError: if that is no number above 0.
     """
     if not processes.isdecimal() or int(processes) < 1:
         raise ValueError(f"--processes takes a number above 0, not {processes}")
-    share = max(1, platform.num_cores() // int(processes))
+    share = max(1, int(os.environ["JAX_NUM_CPU_DEVICES"]) // int(processes))
     os.environ["JAX_NUM_CPU_DEVICES"] = str(share)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     return int(processes)
 
 
