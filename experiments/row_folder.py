@@ -1,13 +1,19 @@
 """A folder of rows: experiments that are run one by one and shown in one table."""
 
+import contextlib
+import csv
 import dataclasses
+import io
 import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.cli import Interrupted
 from experiments.experiment import Experiment
 from experiments.run_directory import RunDirectory, document
-from metarl_jax.run_files import write_json
+from metarl_jax.run_files import replace_file, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +77,19 @@ class RowFolder:
         return saved == json.loads(json.dumps(planned))
 
 
+@contextlib.contextmanager
+def failures_recorded(folder: RowFolder, name: str) -> Iterator[None]:
+    """Ends the process of a row with 1 if it fails, and 130 if it is interrupted."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        raise SystemExit(130) from None
+    except (FloatingPointError, ValueError) as error:
+        folder.record_failure(name, str(error))
+        print(f"{name} failed: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
 def good(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The rows that have not failed."""
     return {name: row for name, row in rows.items() if "failed" not in row}
@@ -87,3 +106,10 @@ def markdown(heads: list[str], lines: list[list[str]]) -> str:
     filled = [line + [""] * (width - len(line)) for line in lines]
     table = [heads, ["---"] * width, *filled]
     return "\n".join(f"| {' | '.join(line)} |" for line in table)
+
+
+def write_table(path: Path, heads: Sequence[str], lines: Iterable[Sequence]) -> None:
+    """Writes a table as CSV."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([heads, *lines])
+    replace_file(path, text.getvalue().encode())

@@ -1,10 +1,8 @@
 """Rows that are trained and tested alike, and the table and figures they make."""
 
 import contextlib
-import csv
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,11 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.cli import Interrupted
 from experiments.comparison import env_steps
 from experiments.evaluator import evaluate
 from experiments.experiment import Experiment
-from experiments.row_folder import RowFolder, failure_cell, good, markdown
+from experiments.row_folder import (
+    RowFolder,
+    failure_cell,
+    failures_recorded,
+    good,
+    markdown,
+    write_table,
+)
 from experiments.run_directory import RunDirectory
 from experiments.trainer import train
 from metarl_jax import platform, plots
@@ -53,6 +57,7 @@ _COSTS = {
     "compiled_seconds_per_seed": "s compiled",
     "peak_memory_mb": "MB",
 }
+_HEADS = ("row", "step", "return", "low", "high", *_COSTS, "failed")  # of table.csv
 _LEGEND = """\
 0, 1, ...: {} return on held-out tasks after that many adaptation steps, with its 95%
 interval over seeds and tasks. Of training: environment steps of a seed; wall-clock
@@ -84,7 +89,8 @@ class Results(RowFolder):
         write_json(self.path / "results.json", rows)
         legend = _LEGEND.format(self.summary.name)
         replace_file(self.path / "table.md", f"{self.table()}\n\n{legend}".encode())
-        _write_csv(self.path / "table.csv", rows, self.summary)
+        lines = _csv_lines(rows, self.summary)
+        write_table(self.path / "table.csv", _HEADS, lines)
         done = {name: self.summary.of(row) for name, row in good(rows).items()}
         if done:
             figure = plots.comparison(done)
@@ -125,18 +131,12 @@ def run_row(out: Path, name: str, experiment: Experiment) -> None:
     platform.configure()
     directory = RunDirectory(out / name)
     results = Results(out, {name: experiment})
-    try:
+    with failures_recorded(results, name):
         with _measured(directory.path / "measured.json"):
             train(directory, name, experiment, name)
         row = _costs(directory, experiment)
         row |= evaluate(directory, name, experiment)
-    except (Interrupted, KeyboardInterrupt):
-        raise SystemExit(130) from None
-    except (FloatingPointError, ValueError) as error:
-        results.record_failure(name, str(error))
-        print(f"{name} failed: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    results.record(name, row)
+        results.record(name, row)
 
 
 def compiled_seconds(path: Path) -> float | None:
@@ -218,16 +218,13 @@ def _cells(row: dict[str, Any], shown: dict[str, Any], num_steps: int) -> list[s
     return [*returns, *costs]
 
 
-def _write_csv(path: Path, rows: dict[str, dict[str, Any]], summary: Summary) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        heads = ["row", "step", "return", "low", "high", *_COSTS, "failed"]
-        writer.writerow(heads)
-        for name, row in rows.items():
-            costs = [row.get(cost) for cost in _COSTS]
-            shown = summary.of(row)
-            for step, score in enumerate(shown["return_by_step"]):
-                bounds = shown["interval_by_step"][step]
-                writer.writerow([name, step, score, *bounds, *costs, None])
-            if "failed" in row:
-                writer.writerow([name, *[None] * (len(heads) - 2), row["failed"]])
+def _csv_lines(rows: dict[str, dict[str, Any]], summary: Summary) -> Iterator[list]:
+    """A line for each row and step, as `_HEADS` says; one for a row that failed."""
+    for name, row in rows.items():
+        costs = [row.get(cost) for cost in _COSTS]
+        shown = summary.of(row)
+        for step, score in enumerate(shown["return_by_step"]):
+            bounds = shown["interval_by_step"][step]
+            yield [name, step, score, *bounds, *costs, None]
+        if "failed" in row:
+            yield [name, *[None] * (len(_HEADS) - 2), row["failed"]]

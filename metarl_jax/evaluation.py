@@ -1,7 +1,7 @@
 """Evaluation: how return grows with adaptation on held-out tasks."""
 
 import dataclasses
-from functools import partial
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from metarl_jax import statistics
 from metarl_jax.checks import require, require_positive
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.training import stage_returns
-from metarl_jax.types import Key, MetaAlgorithm, Params, Rollout, Task
+from metarl_jax.types import Array, Key, MetaAlgorithm, Params, Rollout, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +95,18 @@ def adaptation_curve(
     Returns:
       Mean returns over E episodes, after 0, 1, ..., K steps.
     """
+    returns = returns_program(algorithm, tasks, axis)
+    return AdaptationCurve(np.asarray(returns(key, params)))
+
+
+def returns_program(
+    algorithm: MetaAlgorithm, tasks: Task, axis: TaskAxis
+) -> Callable[[Key, Params], Array]:
+    """The compiled function of `adaptation_curve`, for those that test often.
+
+    Returns:
+      `(key, params) -> returns`: [S, M, K+1] of meta-parameters with leaves [S, ...].
+    """
     num_tasks = jax.tree.leaves(tasks)[0].shape[0]
 
     def trial_returns(params: Params, entry: Any):
@@ -104,10 +116,11 @@ def adaptation_curve(
         keys = jax.random.split(key, num_tasks)
         return axis.map(trial_returns, params, (keys, tasks))
 
-    num_seeds = jax.tree.leaves(params)[0].shape[0]
-    keys = jax.random.split(key, num_seeds)
-    returns = jax.jit(partial(axis.over_seeds, one_seed))(keys, params)
-    return AdaptationCurve(np.asarray(returns))
+    def all_seeds(key: Key, params: Params):
+        num_seeds = jax.tree.leaves(params)[0].shape[0]
+        return axis.over_seeds(one_seed, jax.random.split(key, num_seeds), params)
+
+    return jax.jit(all_seeds)
 
 
 def example_trials(
