@@ -51,9 +51,10 @@ def returns_against_time(
       curves: name -> (seconds [I], returns [I]).
       target: the return that the runs are to reach, drawn as a level.
     """
-    figure, axes = _many_lines(curves)
+    figure, axes = _many_lines(curves, marker=".")
     axes.axhline(target, linestyle="--", color="black", linewidth=1)
     axes.set(xlabel="seconds from a cold start", ylabel="return on held-out tasks")
+    axes.set_xlim(left=0)
     return figure
 
 
@@ -182,13 +183,15 @@ def depth(curves: Mapping[str, Sequence[tuple[int, float, float]]]) -> Figure:
     return figure
 
 
-def _many_lines(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]):
+def _many_lines(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], marker: str | None = None
+):
     """Lines (x [I], y [I]) by name, with a legend outside."""
     figure = Figure(figsize=(2 * _SIZE[0], 1.5 * _SIZE[1]), layout="constrained")
     axes = figure.subplots()
     for index, (name, (x, y)) in enumerate(curves.items()):
         style = _LINES[index // 10 % len(_LINES)]
-        axes.plot(x, y, style, label=name, alpha=0.8)
+        axes.plot(x, y, style, marker=marker, label=name, alpha=0.8)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right center")
     return figure, axes
