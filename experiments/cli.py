@@ -74,6 +74,16 @@ def parse(target: Callable, program: str, arguments: Sequence[str], **settings) 
         raise
 
 
+def value_of(option: str, arguments: list[str]) -> str | None:
+    """What is typed after an option that is needed before the rest can be parsed."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+        if argument == option and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return None
+
+
 def _full_name(options: Sequence[str], argument: str) -> str:
     """Completes --num-seeds to --training.num-seeds, where only one option ends so."""
     name, equals, value = argument.partition("=")
@@ -88,6 +98,9 @@ def _check_names(options: Sequence[str], arguments: Sequence[str]) -> None:
     for argument in arguments:
         name = argument.split("=")[0].replace("_", "-")
         if re.match(r"--\w", name) and name not in options:
+            fitting = [option for option in options if option.endswith(f".{name[2:]}")]
+            if fitting:
+                fail(f"{name} may be any of {', '.join(fitting)}")
             group = name.rpartition(".")[0]
             near = [option for option in options if option.startswith(group + ".")]
             valid = near or [option for option in options if option.startswith("--")]

@@ -63,7 +63,7 @@ class Comparison:
             ),
         )
         budget = self.budget if budget is None else budget
-        num_iterations = budget // _steps(experiment) if _learns(experiment) else 1
+        num_iterations = budget // _steps(experiment) if _learns(row.algorithm) else 1
         if num_iterations < 1:
             raise ValueError(
                 f"a budget of {budget} steps is below one iteration of {name}, "
@@ -71,15 +71,23 @@ class Comparison:
             )
         return _trained_for(experiment, num_iterations)
 
+    def adapting_rows(self) -> list[str]:
+        """Names of the rows that are trained, and tested with adaptation."""
+        return [
+            name
+            for name, row in self.rows.items()
+            if _learns(row.algorithm) and not row.observe_task
+        ]
+
 
 def env_steps(experiment: Experiment) -> int:
     """Environment steps that training one seed takes; none if nothing is learned."""
     num_iterations = experiment.training.num_iterations
-    return num_iterations * _steps(experiment) if _learns(experiment) else 0
+    return num_iterations * _steps(experiment) if _learns(experiment.algorithm) else 0
 
 
-def _learns(experiment: Experiment) -> bool:
-    return not isinstance(experiment.algorithm, FromScratchConfig)
+def _learns(algorithm: AlgorithmConfig) -> bool:
+    return not isinstance(algorithm, FromScratchConfig)
 
 
 def _steps(experiment: Experiment) -> int:

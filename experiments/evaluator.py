@@ -17,7 +17,7 @@ from metarl_jax.evaluation import AdaptationCurve
 from metarl_jax.rollouts import first_episode_length
 from metarl_jax.run_files import write_json
 from metarl_jax.statistics import oracle_normalized
-from metarl_jax.types import Array, Params, Task
+from metarl_jax.types import Params, Task
 
 _DRAWN_TASKS = 4
 _DRAWN_EPISODES = 5
@@ -104,14 +104,7 @@ def _curves(
     """The curve of each candidate (leaves [S, ...]), all by one compiled program."""
     together = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *candidates)
     key = jax.random.key(experiment.evaluation.seed)
-
-    @jax.jit
-    def returns_of(params: Params, tasks: Task, numbers: tuple) -> Array:
-        algorithm = problem.with_numbers(numbers)
-        returns = evaluation.adaptation_returns
-        return returns(key, algorithm, params, tasks, problem.axis)
-
-    returns = np.asarray(returns_of(together, tasks, problem.numbers))
+    returns = np.asarray(problem.returns_program(tasks)(key, together))
     return [AdaptationCurve(part) for part in np.split(returns, len(candidates))]
 
 

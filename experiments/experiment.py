@@ -1,7 +1,7 @@
 """What an experiment is: everything that a run depends on, as one constant."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,11 @@ from envs.wrappers import TaskInObservation
 from metarl_jax import algorithms
 from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig
 from metarl_jax.checks import require
-from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.evaluation import (
+    EvaluationConfig,
+    adaptation_returns,
+    check_task_set,
+)
 from metarl_jax.numbers import split_numbers
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.task_axis import TaskAxis, default_task_axis
@@ -21,8 +25,17 @@ from metarl_jax.training import (
     TrainingConfig,
     initial_state,
     meta_step,
+    train,
 )
-from metarl_jax.types import Environment, MetaAlgorithm, Metrics
+from metarl_jax.types import (
+    Array,
+    Environment,
+    Key,
+    MetaAlgorithm,
+    Metrics,
+    Params,
+    Task,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +88,29 @@ class Problem(NamedTuple):
         start = lambda numbers: initial_state(self.with_numbers(numbers), config)
         return jax.jit(start)(self.numbers)
 
+    def train(
+        self, config: TrainingConfig, state: RunState
+    ) -> Iterator[tuple[RunState, Metrics]]:
+        """Trains from `state`, as `training.train` does."""
+        return train(
+            self.step(config.num_tasks),
+            state,
+            self.axis,
+            config.num_iterations,
+            config.iterations_per_chunk,
+            self.numbers,
+        )
+
+    def returns_program(self, tasks: Task) -> Callable[[Key, Params], Array]:
+        """A compiled `(key, params) -> adaptation_returns` of these tasks."""
+
+        @jax.jit
+        def returns(key: Key, params: Params, tasks: Task, numbers: tuple) -> Array:
+            algorithm = self.with_numbers(numbers)
+            return adaptation_returns(key, algorithm, params, tasks, self.axis)
+
+        return lambda key, params: returns(key, params, tasks, self.numbers)
+
     def observes_goal_in_plane(self, tasks: Any) -> bool:
         """True where observations are positions and tasks are goals, both [2]."""
         is_goal = isinstance(tasks, jax.Array) and tasks.shape[1:] == (2,)
@@ -108,6 +144,16 @@ def at_test_time(experiment: Experiment) -> Experiment:
         num_episodes=experiment.evaluation.num_episodes,
     )
     return dataclasses.replace(experiment, algorithm=algorithm)
+
+
+def check(experiment: Experiment) -> None:
+    """Checks what can be checked of training and evaluation without compiling.
+
+    Raises:
+      ValueError: if a name is unknown or a value out of range; says what is valid.
+    """
+    tasks = build(at_test_time(experiment)).tasks
+    check_task_set(tasks, experiment.evaluation)
 
 
 def oracle_of(experiment: Experiment) -> Experiment:

@@ -55,12 +55,11 @@ def run(directory, name: str, experiment) -> dict:
 def _prepare(name: str, arguments: list[str]):
     """Checks everything that can be checked before a compilation."""
     default = experiments.load(name)
-    resume = _value_of("--resume", arguments)
+    resume = cli.value_of("--resume", arguments)
 
-    from experiments.experiment import Experiment, at_test_time, build
+    from experiments.experiment import Experiment, check
     from experiments.run_directory import RunDirectory
     from experiments.trainer import check_resumable
-    from metarl_jax import evaluation
 
     if resume:
         saved, default = RunDirectory(Path(resume)).load()
@@ -80,8 +79,7 @@ def _prepare(name: str, arguments: list[str]):
         default=Options(default),
     )
     experiment = options.experiment
-    problem = build(at_test_time(experiment))
-    evaluation.check_task_set(problem.tasks, experiment.evaluation)
+    check(experiment)
     if options.resume and options.run_dir:
         raise ValueError("give --run-dir for a new run or --resume for an old one")
     if options.resume:
@@ -94,15 +92,6 @@ def _prepare(name: str, arguments: list[str]):
         directory = RunDirectory(options.run_dir or Path("runs") / folder)
         directory.create(name, experiment)
     return directory, name, experiment
-
-
-def _value_of(option: str, arguments: list[str]) -> str | None:
-    for index, argument in enumerate(arguments):
-        if argument.startswith(f"{option}="):
-            return argument.partition("=")[2]
-        if argument == option and index + 1 < len(arguments):
-            return arguments[index + 1]
-    return None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from experiments.cli import Interrupted
 from experiments.experiment import Experiment, Problem, build, env_steps_per_iteration
 from experiments.run_directory import RunDirectory, document
-from metarl_jax import plots, training
+from metarl_jax import plots
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.run_logs import MetricsLog
 from metarl_jax.training import RunState
@@ -48,14 +48,7 @@ def train(
     done = int(state.iteration[0])
     env_steps = env_steps_per_iteration(problem, config.num_tasks)
     log = _Log(directory, done, env_steps)
-    chunks = training.train(
-        problem.step(config.num_tasks),
-        state,
-        problem.axis,
-        config.num_iterations,
-        config.iterations_per_chunk,
-        problem.numbers,
-    )
+    chunks = problem.train(config, state)
     progress = _Progress(label, done, config.num_iterations, env_steps)
     with progress, _stop_signals() as stop:
         for state, metrics in chunks:

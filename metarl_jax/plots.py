@@ -33,14 +33,28 @@ def learning_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure
       curves: name -> (environment steps [I], returns [S, I]); a line is the mean over
         the S seeds.
     """
-    figure = Figure(figsize=(2 * _SIZE[0], 1.5 * _SIZE[1]), layout="constrained")
-    axes = figure.subplots()
-    for index, (name, (steps, returns)) in enumerate(curves.items()):
-        style = _LINES[index // 10 % len(_LINES)]
-        axes.plot(steps, np.mean(returns, axis=0), style, label=name, alpha=0.8)
+    means = {
+        name: (steps, np.mean(returns, axis=0))
+        for name, (steps, returns) in curves.items()
+    }
+    figure, axes = _many_lines(means)
     axes.set(xlabel="environment steps", ylabel="return after adaptation, training")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside right center")
+    return figure
+
+
+def returns_against_time(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], target: float
+) -> Figure:
+    """The return on held-out tasks of several runs against wall-clock seconds.
+
+    Args:
+      curves: name -> (seconds [I], returns [I]).
+      target: the return that the runs are to reach, drawn as a level.
+    """
+    figure, axes = _many_lines(curves, marker=".")
+    axes.axhline(target, linestyle="--", color="black", linewidth=1)
+    axes.set(xlabel="seconds from a cold start", ylabel="return on held-out tasks")
+    axes.set_xlim(left=0)
     return figure
 
 
@@ -167,6 +181,20 @@ def depth(curves: Mapping[str, Sequence[tuple[int, float, float]]]) -> Figure:
         axes.grid(alpha=0.3)
     space.legend()
     return figure
+
+
+def _many_lines(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], marker: str | None = None
+):
+    """Lines (x [I], y [I]) by name, with a legend outside."""
+    figure = Figure(figsize=(2 * _SIZE[0], 1.5 * _SIZE[1]), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, (x, y)) in enumerate(curves.items()):
+        style = _LINES[index // 10 % len(_LINES)]
+        axes.plot(x, y, style, marker=marker, label=name, alpha=0.8)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right center")
+    return figure, axes
 
 
 def _figure(xlabel: str, ylabel: str):

@@ -137,7 +137,7 @@ def test_stopped_comparison_saves_its_row_and_says_how_to_go_on(tmp_path):
 
 
 def test_compiled_seconds_leave_out_first_chunks_and_restarts(tmp_path):
-    from experiments.comparison_results import compiled_seconds
+    from experiments.row_results import compiled_seconds
 
     def logged(*seconds):  # chunks of two iterations of two seeds
         path = tmp_path / "metrics.csv"

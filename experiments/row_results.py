@@ -1,25 +1,54 @@
-"""Rows of a comparison as they are run, and the table and figures they make."""
+"""Rows that are trained and tested alike, and the table and figures they make."""
 
 import contextlib
-import csv
 import dataclasses
 import json
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.cli import Interrupted
 from experiments.comparison import env_steps
 from experiments.evaluator import evaluate
 from experiments.experiment import Experiment
-from experiments.run_directory import RunDirectory, document
+from experiments.row_folder import (
+    RowFolder,
+    failure_cell,
+    failures_recorded,
+    good,
+    markdown,
+    write_table,
+)
+from experiments.run_directory import RunDirectory
 from experiments.trainer import train
 from metarl_jax import platform, plots
 from metarl_jax.run_files import replace_file, write_json
+
+
+class Summary(NamedTuple):
+    """Which entries of summary.json are shown of a row, both by adaptation step."""
+
+    name: str
+    score: str
+    interval: str
+
+    def of(self, row: dict[str, Any]) -> dict[str, Any]:
+        """As `plots` and the table take it; empty for a row that failed."""
+        if "failed" in row:
+            return {"return_by_step": [], "interval_by_step": []}
+        return {
+            "return_by_step": row[self.score],
+            "interval_by_step": row[self.interval],
+        }
+
+
+MEAN = Summary("mean", "return_by_step", "interval_by_step")
+INTERQUARTILE_MEAN = Summary(
+    "interquartile mean", "iqm_by_step", "iqm_interval_by_step"
+)
 
 # what a row cost -> the head of its column
 _COSTS = {
@@ -28,8 +57,9 @@ _COSTS = {
     "compiled_seconds_per_seed": "s compiled",
     "peak_memory_mb": "MB",
 }
+_HEADS = ("row", "step", "return", "low", "high", *_COSTS, "failed")  # of table.csv
 _LEGEND = """\
-0, 1, ...: mean return on held-out tasks after that many adaptation steps, with its 95%
+0, 1, ...: {} return on held-out tasks after that many adaptation steps, with its 95%
 interval over seeds and tasks. Of training: environment steps of a seed; wall-clock
 seconds divided by seeds, all and without compiling (the median iteration, times their
 number); the most memory of the process.
@@ -37,60 +67,35 @@ number); the most memory of the process.
 
 
 @dataclasses.dataclass(frozen=True)
-class Results:
-    """The folder of a comparison: a run directory for each row, and what they give."""
+class Results(RowFolder):
+    """The results of a comparison or a sweep."""
 
-    path: Path
-    planned: dict[str, Experiment]  # of every row, in the order of the table
+    summary: Summary = MEAN
 
-    def prepare(self, names: list[str]) -> None:
-        """Makes the folders of these rows.
-
-        Raises:
-          ValueError: if one holds a run of another configuration.
-        """
-        for name in names:
-            directory = RunDirectory(self.path / name)
-            if not directory.config.exists():
-                directory.create(name, self.planned[name])
-            elif not self._is_as_planned(name):
-                raise ValueError(
-                    f"{directory.path} holds another configuration: choose another "
-                    "--out, or remove it"
-                )
-
-    def is_done(self, name: str) -> bool:
-        return self._row_file(name).exists() and not self.has_failed(name)
-
-    def has_failed(self, name: str) -> bool:
-        path = self._row_file(name)
-        return path.exists() and "failed" in json.loads(path.read_text())
-
-    def record_failure(self, name: str, reason: str) -> None:
-        write_json(self._row_file(name), {"failed": " ".join(reason.split())})
-
-    def forget_failure(self, name: str) -> None:
-        self._row_file(name).unlink(missing_ok=True)
+    def program(self, name: str) -> Callable[[], None]:
+        """What the process of a row does."""
+        return partial(run_row, self.path, name, self.planned[name])
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """What is known of the rows that were run as planned, by whatever command."""
+        """What is known of the rows that were run as planned, with their logs' part."""
         return {
-            name: _complete(self.path / name)
-            for name in self.planned
-            if self._row_file(name).exists() and self._is_as_planned(name)
+            name: self._with_compiled_seconds(name, row)
+            for name, row in super().rows().items()
         }
 
     def write(self) -> None:
         """Writes the table and the figures of the rows that are done."""
         rows = self.rows()
         write_json(self.path / "results.json", rows)
-        replace_file(self.path / "table.md", f"{self.table()}\n\n{_LEGEND}".encode())
-        _write_csv(self.path / "table.csv", rows)
-        good = {name: row for name, row in rows.items() if "failed" not in row}
-        if good:
-            figure = plots.comparison(good)
+        legend = _LEGEND.format(self.summary.name)
+        replace_file(self.path / "table.md", f"{self.table()}\n\n{legend}".encode())
+        lines = _csv_lines(rows, self.summary)
+        write_table(self.path / "table.csv", _HEADS, lines)
+        done = {name: self.summary.of(row) for name, row in good(rows).items()}
+        if done:
+            figure = plots.comparison(done)
             figure.savefig(self.path / "adaptation.png", dpi=150)
-        trained = [name for name, row in good.items() if row["env_steps"]]
+        trained = [name for name in done if rows[name]["env_steps"]]
         if trained:
             curves = {name: _learning_curve(self.path / name) for name in trained}
             figure = plots.learning_curves(curves)
@@ -100,20 +105,21 @@ class Results:
         """The rows in Markdown: return [95% interval] by step, and what it cost."""
         rows = self.rows()
         num_steps = max(
-            (len(row.get("return_by_step", ())) for row in rows.values()), default=0
+            (len(self.summary.of(row)["return_by_step"]) for row in rows.values()),
+            default=0,
         )
         heads = ["", *map(str, range(num_steps)), *_COSTS.values()]
-        lines = [heads, ["---"] * len(heads)]
-        lines += [[name, *_cells(row, num_steps)] for name, row in rows.items()]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        lines = [
+            [name, *_cells(row, self.summary.of(row), num_steps)]
+            for name, row in rows.items()
+        ]
+        return markdown(heads, lines)
 
-    def _row_file(self, name: str) -> Path:
-        return _row_file(self.path / name)
-
-    def _is_as_planned(self, name: str) -> bool:
-        saved = json.loads(RunDirectory(self.path / name).config.read_text())
-        planned = document(name, self.planned[name])
-        return saved == json.loads(json.dumps(planned))
+    def _with_compiled_seconds(self, name: str, row: dict[str, Any]) -> dict[str, Any]:
+        if "failed" in row:
+            return row
+        seconds = compiled_seconds(RunDirectory(self.path / name).metrics)
+        return row | {"compiled_seconds_per_seed": seconds}
 
 
 def run_row(out: Path, name: str, experiment: Experiment) -> None:
@@ -124,18 +130,13 @@ def run_row(out: Path, name: str, experiment: Experiment) -> None:
     """
     platform.configure()
     directory = RunDirectory(out / name)
-    try:
+    results = Results(out, {name: experiment})
+    with failures_recorded(results, name):
         with _measured(directory.path / "measured.json"):
             train(directory, name, experiment, name)
         row = _costs(directory, experiment)
         row |= evaluate(directory, name, experiment)
-    except (Interrupted, KeyboardInterrupt):
-        raise SystemExit(130) from None
-    except (FloatingPointError, ValueError) as error:
-        Results(out, {name: experiment}).record_failure(name, str(error))
-        print(f"{name} failed: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    write_json(_row_file(directory.path), row)
+        results.record(name, row)
 
 
 def compiled_seconds(path: Path) -> float | None:
@@ -161,19 +162,6 @@ def compiled_seconds(path: Path) -> float | None:
         return None
     per_iteration = np.median(taken[going_on] / lengths[going_on])
     return float(per_iteration * len(seconds) / num_seeds)
-
-
-def _row_file(path: Path) -> Path:
-    return path / "row.json"
-
-
-def _complete(path: Path) -> dict[str, Any]:
-    """A row with what its log says."""
-    row = json.loads(_row_file(path).read_text())
-    if "failed" in row:
-        return row
-    compiled = compiled_seconds(RunDirectory(path).metrics)
-    return row | {"compiled_seconds_per_seed": compiled}
 
 
 def _costs(directory: RunDirectory, experiment: Experiment) -> dict[str, Any]:
@@ -210,14 +198,13 @@ def _learning_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return steps, np.stack([table[last][table["seed"] == seed] for seed in seeds])
 
 
-def _cells(row: dict[str, Any], num_steps: int) -> list[str]:
+def _cells(row: dict[str, Any], shown: dict[str, Any], num_steps: int) -> list[str]:
     if "failed" in row:
-        reason = row["failed"].replace("|", "/")
-        return [f"failed: {reason}", *[""] * (num_steps + len(_COSTS) - 1)]
+        return [failure_cell(row)]
     returns = [
         f"{score:.2f} [{low:.2f}, {high:.2f}]"
         for score, (low, high) in zip(
-            row["return_by_step"], row["interval_by_step"], strict=True
+            shown["return_by_step"], shown["interval_by_step"], strict=True
         )
     ]
     returns += [""] * (num_steps - len(returns))
@@ -231,15 +218,13 @@ def _cells(row: dict[str, Any], num_steps: int) -> list[str]:
     return [*returns, *costs]
 
 
-def _write_csv(path: Path, rows: dict[str, dict[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        heads = ["row", "step", "return", "low", "high", *_COSTS, "failed"]
-        writer.writerow(heads)
-        for name, row in rows.items():
-            costs = [row.get(cost) for cost in _COSTS]
-            for step, score in enumerate(row.get("return_by_step", ())):
-                bounds = row["interval_by_step"][step]
-                writer.writerow([name, step, score, *bounds, *costs, None])
-            if "failed" in row:
-                writer.writerow([name, *[None] * (len(heads) - 2), row["failed"]])
+def _csv_lines(rows: dict[str, dict[str, Any]], summary: Summary) -> Iterator[list]:
+    """A line for each row and step, as `_HEADS` says; one for a row that failed."""
+    for name, row in rows.items():
+        costs = [row.get(cost) for cost in _COSTS]
+        shown = summary.of(row)
+        for step, score in enumerate(shown["return_by_step"]):
+            bounds = shown["interval_by_step"][step]
+            yield [name, step, score, *bounds, *costs, None]
+        if "failed" in row:
+            yield [name, *[None] * (len(_HEADS) - 2), row["failed"]]
