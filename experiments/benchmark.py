@@ -1,41 +1,37 @@
-"""python -m experiments.benchmark NAME --tasks 20,40,80: speed of meta-iterations.
+"""python -m experiments.benchmark NAME[,NAME...] [--tasks 20,40] [--any.field value].
 
-Whole meta-iterations (collect, adapt, collect, meta-gradient, update) are timed after
-a warm-up and synchronised; each task batch runs in a process of its own, with the
-compilation cache off. Prints a table; --out DIR saves benchmark.csv and benchmark.png.
+Times meta-iterations and their parts, after a warm-up and synchronised, for every
+combination of --tasks, --chunk-sizes, --devices and --seeds, each in a process of its
+own with the compilation cache off. Prints a table and saves benchmark.json, .csv and
+.png in --out after each of them; --against FILE compares with an earlier
+benchmark.json. docs/performance.md says what the columns mean.
 """
 
-import csv
 import dataclasses
-import multiprocessing
-import statistics
+import itertools
+import signal
 import sys
-import time
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
 import experiments
 from experiments import cli
 from metarl_jax import platform
+from metarl_jax.checks import require
 
 
-@dataclasses.dataclass(frozen=True)
-class Timing:
-    """One row of the benchmark; times are medians, in seconds."""
+class Plan(NamedTuple):
+    """What is measured, and where the results go."""
 
-    num_tasks: int
-    env_steps_per_second: float  # of whole meta-iterations
-    slowest: float  # env_steps_per_second in the slowest repeat
-    fastest: float  # and in the fastest
-    iteration_seconds: float
-    collect_seconds: float  # trials of all tasks, adaptation included
-    learn_seconds: float  # meta-gradient and update
-    compile_seconds: float
-    peak_memory_mb: float  # of the process, or of the accelerator
+    experiments: dict[str, Any]  # name -> Experiment
+    combinations: list[Any]  # of benchmark_results.Combination
+    repeats: int
+    out: Path
+    against: Path | None
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -43,74 +39,50 @@ def main(arguments: list[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         raise SystemExit(0 if arguments else 2)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    platform.use_cpu_only()  # accelerators belong to the processes that measure
     with cli.clear_errors():
-        options = _parse(arguments[0], arguments[1:])
-        timings = []
-        print(" ".join(f"{field.name:>21}" for field in dataclasses.fields(Timing)))
-        for num_tasks in options.tasks:
-            timing = _in_new_process(options.experiment, num_tasks, options.repeats)
-            timings.append(timing)
-            print(" ".join(f"{v:>21.4g}" for v in dataclasses.astuple(timing)))
-            if options.out:
-                save(options.out, timings)
+        plan = prepare(arguments[0].split(","), arguments[1:])
+
+        from experiments import benchmark_report, benchmark_runner
+
+        results = benchmark_runner.run(plan)
+        if plan.against:
+            benchmark_report.print_comparison(results, plan.against)
+    if not any(row.measurement for row in results.rows):
+        raise SystemExit(1)
 
 
-def measure(experiment, num_tasks: int, repeats: int) -> Timing:
-    """Times one task batch in this process.
+def prepare(names: Sequence[str], arguments: Sequence[str]) -> Plan:
+    """Reads the command line, and checks it as far as this process can.
 
-    Args:
-      experiment: what to run; its number of tasks is replaced.
-      num_tasks: N.
-      repeats: how many timed runs of `iterations_per_chunk` iterations.
+    Raises:
+      ValueError: for an option or a value that one of the experiments does not take.
     """
-    platform.configure(cache=False)
+    from experiments import benchmark_results
 
-    from experiments.experiment import build, env_steps_per_iteration
-    from metarl_jax import training
-
-    config = dataclasses.replace(experiment.training, num_tasks=num_tasks)
-    experiment = dataclasses.replace(experiment, training=config)
-    problem = build(experiment)
-    state = training.initial_state(problem.algorithm, config)
-    collect, learn = _phases(problem, config)
-    trials = collect(state)
-    collecting = _seconds(lambda: collect(state), repeats)
-    learning = _seconds(lambda: learn(state, trials), repeats)
-    whole, compile_seconds = _whole_iterations(problem, config, state)
-    iterating = [t / config.iterations_per_chunk for t in _seconds(whole, repeats)]
-    steps = config.num_seeds * env_steps_per_iteration(problem, num_tasks)
-    median = statistics.median(iterating)
-    return Timing(
-        num_tasks=num_tasks,
-        env_steps_per_second=steps / median,
-        slowest=steps / max(iterating),
-        fastest=steps / min(iterating),
-        iteration_seconds=median,
-        collect_seconds=statistics.median(collecting),
-        learn_seconds=statistics.median(learning),
-        compile_seconds=compile_seconds,
-        peak_memory_mb=platform.peak_memory_mb(),
+    repeated = {name for name in names if names.count(name) > 1}
+    require(not repeated, f"{', '.join(repeated)} is named twice: name it once")
+    options = {name: _options(name, arguments) for name in names}
+    shared = options[names[0]]
+    require(shared.repeats > 0, f"--repeats must be 1 or more, not {shared.repeats}")
+    combinations = [
+        combination for name in names for combination in _combinations(name, options)
+    ]
+    for combination in combinations:
+        _check(options[combination.experiment].experiment, combination)
+    if shared.against:
+        benchmark_results.load(shared.against)
+    return Plan(
+        {name: options[name].experiment for name in names},
+        combinations,
+        shared.repeats,
+        _new_folder(shared.out),
+        shared.against,
     )
 
 
-def save(folder: Path, timings: list[Timing]) -> None:
-    """Writes benchmark.csv and benchmark.png."""
-    from metarl_jax import plots
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "benchmark.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [f.name for f in dataclasses.fields(Timing)])
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(timing) for timing in timings)
-    figure = plots.throughput(
-        [timing.num_tasks for timing in timings],
-        [timing.env_steps_per_second for timing in timings],
-        [timing.peak_memory_mb for timing in timings],
-    )
-    figure.savefig(folder / "benchmark.png", dpi=150)
-
-
-def _parse(name: str, arguments: list[str]):
+def _options(name: str, arguments: Sequence[str]) -> Any:
     default = experiments.load(name)
 
     from experiments.experiment import Experiment
@@ -118,84 +90,70 @@ def _parse(name: str, arguments: list[str]):
     @dataclasses.dataclass(frozen=True)
     class Options:
         experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-        tasks: str = "20,40,80,160,320,640"  # task batches, separated by commas
+        tasks: str = "20,40,80,160"  # task batches N, separated by commas
+        # the next three, separated by commas, are those of `training` unless given
+        chunk_sizes: str | None = None  # tasks that a device handles at once
+        devices: str | None = None  # how many to spread tasks over
+        seeds: str | None = None  # how many to train at once
         repeats: int = 5  # timed runs of training.iterations_per_chunk iterations
-        out: Path | None = None  # a folder for benchmark.csv and benchmark.png
+        out: Path | None = None  # a new folder; by default runs/benchmark_TIME
+        against: Path | None = None  # benchmark.json of an earlier benchmark
 
-    options = cli.parse(
+    return cli.parse(
         Options,
         f"python -m experiments.benchmark {name}",
         arguments,
         default=Options(default),
     )
-    sizes = options.tasks.split(",")
-    if not all(size.isdecimal() and int(size) > 0 for size in sizes):
-        raise ValueError(f"--tasks takes numbers like 20,40,80, not {options.tasks}")
-    if options.repeats < 1:
-        raise ValueError(f"--repeats must be 1 or more, not {options.repeats}")
-    return dataclasses.replace(options, tasks=[int(size) for size in sizes])
 
 
-def _in_new_process(experiment, num_tasks: int, repeats: int) -> Timing:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-        return pool.submit(measure, experiment, num_tasks, repeats).result()
+def _combinations(name: str, options: dict[str, Any]) -> list[Any]:
+    """Seeds, devices and chunk sizes in the outer loops, task batches in the inner."""
+    from experiments.benchmark_results import Combination
 
-
-def _phases(problem, config):
-    """Compiled functions of the collecting and the learning half, for all seeds."""
-    import jax
-
-    from metarl_jax.training import collect_trials
-
-    def collect(state):
-        return collect_trials(
-            state.key,
-            problem.algorithm,
-            state.train_state,
-            problem.tasks.train,
-            problem.axis,
-            config.num_tasks,
-        )
-
-    def learn(state, trials):
-        return problem.algorithm.update(state.key, state.train_state, trials)
-
-    over_seeds = problem.axis.over_seeds
-    return jax.jit(partial(over_seeds, collect)), jax.jit(partial(over_seeds, learn))
-
-
-def _whole_iterations(problem, config, state):
-    """A function that runs one chunk further, and the seconds it took to compile."""
-    from metarl_jax import training
-
-    step = training.meta_step(
-        problem.algorithm, problem.tasks.train, problem.axis, config.num_tasks
+    chosen = options[name]
+    training = chosen.experiment.training
+    axes = itertools.product(
+        _numbers("--seeds", chosen.seeds) or [training.num_seeds],
+        _numbers("--devices", chosen.devices) or [training.num_devices],
+        _numbers("--chunk-sizes", chosen.chunk_sizes) or [training.tasks_per_chunk],
+        _numbers("--tasks", chosen.tasks),
     )
-    start = time.perf_counter()
-    state = problem.axis.replicate(state)
-    program = training.chunk_program(step, problem.axis, config.iterations_per_chunk)
-    program = program.lower(state).compile()
-    compile_seconds = time.perf_counter() - start
-
-    def advance():
-        nonlocal state
-        state, metrics = program(state)
-        return state, metrics
-
-    return advance, compile_seconds
+    return [
+        Combination(name, num_tasks, chunk, devices, seeds)
+        for seeds, devices, chunk, num_tasks in axes
+    ]
 
 
-def _seconds(run, repeats: int) -> list[float]:
-    import jax
+def _numbers(option: str, text: str | None) -> list[int]:
+    if text is None:
+        return []
+    parts = text.split(",")
+    valid = all(part.isdecimal() and int(part) > 0 for part in parts)
+    require(valid, f"{option} takes numbers like 1,2,4, not {text}")
+    return list(dict.fromkeys(map(int, parts)))
 
-    jax.block_until_ready(run())
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(run())
-        times.append(time.perf_counter() - start)
-    return times
+
+def _check(experiment: Any, combination: Any) -> None:
+    """Raises ValueError if the combination cannot be; builds it without devices."""
+    from experiments.experiment import build
+
+    tasks, devices = combination.num_tasks, combination.num_devices or 1
+    require(
+        tasks % devices == 0,
+        f"{devices} devices do not divide {tasks} tasks evenly: change --tasks or "
+        "--devices",
+    )
+    build(dataclasses.replace(combination, num_devices=None).of(experiment))
+
+
+def _new_folder(folder: Path | None) -> Path:
+    time = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = folder or Path("runs") / f"benchmark_{time}"
+    holds = (folder / "benchmark.json").exists()
+    require(not holds, f"{folder} holds a benchmark: choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 if __name__ == "__main__":

@@ -21,10 +21,9 @@ _NUM_RUNS = 3
 
 
 class Rates(NamedTuple):
-    """The fastest of several runs, of all devices together."""
+    """What all devices do together; the fastest of several runs."""
 
     large_products: float  # FLOP/s of large square matrix products
-    own_products: float  # FLOP/s of products in the shapes of a policy
     memory: float  # bytes/s read and written, of arrays that no cache holds
 
 
@@ -44,23 +43,13 @@ def description() -> dict[str, Any]:
     }
 
 
-def measured_rates(
-    num_devices: int, tasks_at_once: int, num_steps: int, width: int
-) -> Rates:
-    """Measures this machine, on all devices that are used at once.
-
-    Args:
-      num_devices: that are used.
-      tasks_at_once: how many tasks a device handles in one vmap.
-      num_steps: T E, the rows of a policy's matrix products.
-      width: of the policy's widest layer; its products are taken for square.
-    """
+def measured_rates(num_devices: int) -> Rates:
+    """Measures this machine, on `num_devices` devices at once."""
     on_cpu = jax.default_backend() == "cpu"
     size = 1024 if on_cpu else 8192
     numbers = 2**26 if on_cpu else 2**28  # 0.25 and 1 GB
     return Rates(
         large_products=products_rate(num_devices, 1, size, size),
-        own_products=products_rate(num_devices, tasks_at_once, num_steps, width),
         memory=memory_rate(num_devices, numbers),
     )
 

@@ -30,6 +30,16 @@ def configure(cache: bool = True) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+def use_cpu_only() -> None:
+    """Keeps this process, but not those that it starts, away from accelerators.
+
+    Call it before importing anything that computes on import.
+    """
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+
+
 def num_cores() -> int:
     """The number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
