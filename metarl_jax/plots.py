@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
 _SIZE = (5.0, 3.4)  # inches
@@ -176,8 +176,9 @@ def _logarithmic(axes, num_tasks: Sequence[int]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="tasks of a meta-iteration")
     axes.set_xticks(num_tasks, [str(number) for number in num_tasks])
     axes.xaxis.set_minor_locator(NullLocator())
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, high / 10), high)  # a decade or more: noise looks small
+    low, high = np.log10(axes.get_ylim())
+    axes.set_ylim(10 ** np.floor(low), 10 ** np.ceil(high))  # noise looks like noise
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3, which="both")
 
 
