@@ -24,7 +24,7 @@ def run(plan: Any) -> Results:
       ValueError: if more devices are asked for than there are.
       SystemExit: with code 130 after Ctrl-C or SIGTERM.
     """
-    machine = child_process.run(describe_machine, report=lambda text: None)
+    machine = child_process.run(describe_machine, report=lambda _: None)
     _check_devices(plan.combinations, machine["device"]["count"])
     documents = {name: document(name, e) for name, e in plan.experiments.items()}
     results = Results(machine, documents, [])
