@@ -154,7 +154,7 @@ def _tasks_at_once(problem: Problem, experiment: Experiment) -> int:
     return largest_divisor(on_device, problem.axis.chunk_size or on_device)
 
 
-def _costs(problem: Problem, experiment: Experiment) -> dict[str, int | None]:
+def _costs(problem: Problem, experiment: Experiment) -> dict[str, float | None]:
     """Operations and bytes of one meta-iteration of all seeds."""
     config = experiment.training
     work = costs.work(experiment.algorithm)

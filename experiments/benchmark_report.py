@@ -135,11 +135,7 @@ def comparison(new: Results, old: Results, name: str) -> list[str]:
       name: of the old ones.
     """
     lines = [f"steps/s against {name}: ratio, 95% interval over repeats"]
-    other = differences(new.machine, old.machine)
-    common = new.experiments.keys() & old.experiments.keys()
-    for experiment in sorted(common):
-        settings = new.experiments[experiment], old.experiments[experiment]
-        other += differences(*settings, experiment)
+    other = _other_causes(new, old)
     if other:
         lines.append("not only the code differs, so a ratio may have other causes:")
         lines += [f"  {text}" for text in other]
@@ -151,6 +147,18 @@ def comparison(new: Results, old: Results, name: str) -> list[str]:
     if missing:
         lines.append(f"  {missing} rows have no counterpart in {name}")
     return lines
+
+
+def _other_causes(new: Results, old: Results) -> list[str]:
+    """What differs in machine, versions and settings; the commit is the code."""
+    machines = [
+        {key: value for key, value in results.machine.items() if key != "git"}
+        for results in (new, old)
+    ]
+    found = differences(*machines)
+    for name in sorted(new.experiments.keys() & old.experiments.keys()):
+        found += differences(new.experiments[name], old.experiments[name], name)
+    return found
 
 
 def _label(combination: Combination) -> str:

@@ -55,8 +55,8 @@ class Measurement:
     host_memory_mb: float  # peak of the process, the compiler included
     device_memory_mb: float | None  # peak of one accelerator
     program_memory_mb: float  # temporaries of the program on each device, as XLA says
-    flops: int | None  # None: no formula is known
-    traffic: int | None  # bytes of trials
+    flops: float | None  # None: no formula is known
+    traffic: float | None  # bytes of trials
     large_products: float  # FLOP/s of the machine
     own_products: float | None  # FLOP/s of the machine, in the policy's shapes
     memory: float  # bytes/s of the machine

@@ -58,18 +58,18 @@ class Layers(NamedTuple):
 class Passes(NamedTuple):
     """How often the policy goes over the T E steps of one stage of a trial."""
 
-    forward: int = 0
-    gradient: int = 0
-    hessian: int = 0
-    tangent: int = 0
+    forward: float = 0
+    gradient: float = 0
+    hessian: float = 0
+    tangent: float = 0
 
     def __add__(self, other: "Passes") -> "Passes":
         return Passes(*(left + right for left, right in zip(self, other, strict=True)))
 
-    def __mul__(self, times: int) -> "Passes":
+    def __mul__(self, times: float) -> "Passes":
         return Passes(*(times * count for count in self))
 
-    def flops(self, layers: Layers) -> int:
+    def flops(self, layers: Layers) -> float:
         """Floating-point operations for each step of the stage."""
         weights, first = layers
         return (
@@ -87,9 +87,9 @@ class Work(NamedTuple):
     learning: Passes
     # how often `update` goes over all tasks, where a mean over tasks stands between
     # one time and the next
-    sweeps: int
+    sweeps: float
 
-    def flops(self, layers: Layers, num_tasks: int, num_steps: int) -> int:
+    def flops(self, layers: Layers, num_tasks: int, num_steps: int) -> float:
         """Operations of a meta-iteration.
 
         Args:
@@ -100,7 +100,7 @@ class Work(NamedTuple):
         passes = self.collecting + self.learning
         return num_tasks * num_steps * passes.flops(layers)
 
-    def traffic(self, trials: Rollout) -> int:
+    def traffic(self, trials: Rollout) -> float:
         """Bytes of the trials that go to and from memory, at the least.
 
         They are written once and read once in each sweep: the caches hold the data of
@@ -152,18 +152,26 @@ def _through_adaptation(config: MetaGradientConfig) -> Passes:
     return Passes(hessian=adaptation(config).gradient)
 
 
-def _meta_gradient_work(config, num_stages: int, derivative: Passes) -> Work:
+def _meta_gradient_work(
+    config: MetaGradientConfig, num_stages: int, derivative: Passes
+) -> Work:
     """That of an outer loop on `num_stages` stages, by its kind."""
-    value = adaptation(config) + Passes(forward=num_stages)
+    if isinstance(config.outer, TrustRegionConfig):
+        return _trust_region_work(config, num_stages, derivative)
     gradient = adaptation(config) + Passes(gradient=num_stages) + derivative
-    tangent = Passes(tangent=num_stages) + derivative
-    outer = config.outer
-    if isinstance(outer, TrustRegionConfig):
-        num_products = outer.conjugate_gradient_steps
-        learning = value + tangent * (1 + 2 * num_products) + value
-        return Work(trial(config), learning, sweeps=2 + num_products)
-    num_steps = outer.steps_per_iteration
+    num_steps = config.outer.steps_per_iteration
     return Work(trial(config), gradient * num_steps, sweeps=num_steps)
+
+
+def _trust_region_work(
+    config: MetaGradientConfig, num_stages: int, derivative: Passes
+) -> Work:
+    """The gradient by the transpose of what is linearised; two ways per product."""
+    policies = adaptation(config) + Passes(forward=num_stages)
+    one_way = Passes(tangent=num_stages) + derivative
+    num_products = config.outer.conjugate_gradient_steps
+    learning = policies + one_way * (1 + 2 * num_products) + policies
+    return Work(trial(config), learning, sweeps=2 + num_products)
 
 
 def _second_order(config: MetaGradientConfig) -> Work:

@@ -24,7 +24,6 @@ from experiments.benchmark_results import (
     Results,
     Row,
     columns,
-    differences,
     load,
     ratios,
     save,
@@ -127,7 +126,7 @@ def test_results_compared_with_themselves_have_ratio_one(finished, capsys):
     benchmark_compare.main([path, path])
     said = capsys.readouterr().out
     assert "point:e_maml, 2 tasks, default at once, all devices, 1 seeds: 1.000" in said
-    assert "differs" not in said
+    assert "may have other causes" not in said
 
 
 def test_interrupt_keeps_what_was_measured(tmp_path):
@@ -264,15 +263,21 @@ def test_interval_of_a_ratio_covers_it_about_as_often_as_it_says():
 
 
 def test_comparison_says_what_else_differs():
-    new = results(row(), cpu="fast", packages={"jax": "2", "flax": "1"})
-    old = results(row(), cpu="slow", packages={"jax": "1", "flax": "1"})
-    assert differences(new.machine, old.machine) == [
-        "cpu: fast, was slow",
-        "packages.jax: 2, was 1",
+    new = results(row(), cpu="fast", packages={"jax": "2", "flax": "1"}, git="b")
+    old = results(row(), cpu="slow", packages={"jax": "1", "flax": "1"}, git="a")
+    old.experiments["maml_point"]["environment"] = "cartpole"
+    lines = benchmark_report.comparison(new, old, "old.json")
+    assert "may have other causes" in lines[1]
+    assert lines[2:-1] == [
+        "  cpu: fast, was slow",
+        "  packages.jax: 2, was 1",
+        "  maml_point.environment: point, was cartpole",
     ]
-    lines = "\n".join(benchmark_report.comparison(new, old, "old.json"))
-    assert "may have other causes" in lines
-    assert "cpu: fast, was slow" in lines
+
+
+def test_comparison_of_two_commits_alone_has_no_other_cause():
+    new, old = results(row(), git="b"), results(row(), git="a")
+    assert len(benchmark_report.comparison(new, old, "old.json")) == 2
 
 
 def test_ideal_is_constant_on_a_cpu_and_proportional_up_to_the_roofline_elsewhere():
