@@ -1,28 +1,28 @@
 """Runs the combinations of a benchmark one after another, and saves as it goes."""
 
-from typing import Any
-
 from tqdm import tqdm
 
 from experiments import benchmark_report, benchmark_results, child_process
 from experiments.benchmark_measure import describe_machine, measure
+from experiments.benchmark_plan import Plan
 from experiments.benchmark_results import Combination, Results, Row
+from experiments.cli import Interrupted
 from experiments.run_directory import document
 from metarl_jax.checks import require
 
 
-def run(plan: Any) -> Results:
+def run(plan: Plan) -> Results:
     """Measures all combinations; a failure is recorded and the rest goes on.
 
     Args:
-      plan: of experiments.benchmark.
+      plan: checked, but for the number of devices.
 
     Returns:
       What was measured, which is saved already.
 
     Raises:
       ValueError: if more devices are asked for than there are.
-      SystemExit: with code 130 after Ctrl-C or SIGTERM.
+      Interrupted: after Ctrl-C or SIGTERM; says what is saved.
     """
     machine = child_process.run(describe_machine, report=lambda _: None)
     _check_devices(plan.combinations, machine["device"]["count"])
@@ -40,12 +40,11 @@ def run(plan: Any) -> Results:
                 progress.update()
         except KeyboardInterrupt:
             done, total = len(results.rows), len(plan.combinations)
-            progress.write(f"stopped: {done} of {total} rows are in {plan.out}")
-            raise SystemExit(130) from None
+            raise Interrupted(f"{done} of {total} rows are in {plan.out}") from None
     return results
 
 
-def _measured(plan: Any, combination: Combination, progress: tqdm) -> Row:
+def _measured(plan: Plan, combination: Combination, progress: tqdm) -> Row:
     name = f"{combination.experiment}, {combination.num_tasks} tasks"
     experiment = combination.of(plan.experiments[combination.experiment])
     report = lambda text: progress.set_description(f"{name}: {text}")

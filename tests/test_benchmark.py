@@ -16,7 +16,12 @@ import probe
 import pytest
 
 import experiments
-from experiments import benchmark, benchmark_compare, benchmark_parts, benchmark_report
+from experiments import (
+    benchmark_compare,
+    benchmark_parts,
+    benchmark_plan,
+    benchmark_report,
+)
 from experiments.benchmark_parts import Inputs
 from experiments.benchmark_results import (
     Combination,
@@ -35,6 +40,7 @@ from metarl_jax.statistics import ratio_interval
 ROOT = Path(__file__).parents[1]
 SMALL = [
     "--training.iterations-per-chunk=1",
+    "--training.num-devices=1",
     "--algorithm.num-episodes=3",
     "--algorithm.num-adaptation-steps=1",
     "--algorithm.network.hidden-sizes=8",
@@ -125,7 +131,7 @@ def test_results_compared_with_themselves_have_ratio_one(finished, capsys):
     path = str(finished[0] / "benchmark.json")
     benchmark_compare.main([path, path])
     said = capsys.readouterr().out
-    assert "point:e_maml, 2 tasks, default at once, all devices, 1 seeds: 1.000" in said
+    assert "point:e_maml, 2 tasks, default at once, 1 devices, 1 seeds: 1.000" in said
     assert "may have other causes" not in said
 
 
@@ -168,7 +174,7 @@ def test_interrupt_keeps_what_was_measured(tmp_path):
 )
 def test_what_cannot_be_measured_gets_one_line(names, arguments, said, capsys):
     with pytest.raises((ValueError, OSError, SystemExit)) as stop:
-        benchmark.prepare(names.split(","), arguments)
+        benchmark_plan.prepare(names.split(","), arguments)
     message = f"{stop.value} {capsys.readouterr().err}".strip()
     assert said in message
     assert len(message.splitlines()) == 1
@@ -177,7 +183,7 @@ def test_what_cannot_be_measured_gets_one_line(names, arguments, said, capsys):
 def test_every_combination_is_planned_once(tmp_path):
     axes = ["--tasks=4,8,4", "--chunk-sizes=1,2", "--devices=1,2", "--seeds=1,3"]
     names = ["maml_point", "point:promp"]
-    plan = benchmark.prepare(names, [*axes, f"--out={tmp_path}"])
+    plan = benchmark_plan.prepare(names, [*axes, f"--out={tmp_path}"])
     assert len(set(plan.combinations)) == len(plan.combinations) == 2 * 2 * 2 * 2 * 2
     assert Combination("point:promp", 8, 2, 1, 3) in plan.combinations
 
@@ -185,12 +191,12 @@ def test_every_combination_is_planned_once(tmp_path):
 def test_folder_with_a_benchmark_is_not_overwritten(tmp_path):
     save(tmp_path, results(row()))
     with pytest.raises(ValueError, match="choose another --out"):
-        benchmark.prepare(["maml_point"], [f"--out={tmp_path}"])
+        benchmark_plan.prepare(["maml_point"], [f"--out={tmp_path}"])
 
 
 def test_settings_of_the_experiment_hold_where_nothing_is_asked_for(tmp_path):
     options = ["--training.num-seeds=3", "--training.tasks-per-chunk=2", "--tasks=4"]
-    plan = benchmark.prepare(["maml_point"], [*options, f"--out={tmp_path}"])
+    plan = benchmark_plan.prepare(["maml_point"], [*options, f"--out={tmp_path}"])
     assert plan.combinations == [Combination("maml_point", 4, 2, None, 3)]
     experiment = plan.combinations[0].of(plan.experiments["maml_point"])
     assert experiment.training.num_tasks == 4
