@@ -18,7 +18,7 @@ from metarl_jax.checks import require
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The command line of one experiment."""
+    """Measures an experiment, each combination of the lists in a process of its own."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     tasks: str = "20,40,80,160"  # task batches N, separated by commas
