@@ -63,7 +63,7 @@ def parse(target: Callable, program: str, arguments: Sequence[str], **settings) 
     parser = tyro.extras.get_parser(target, **settings)
     options = list(parser._option_string_actions)  # tyro has no public list of them
     arguments = [_full_name(options, argument) for argument in arguments]
-    _check_names(options, arguments)
+    _check_names(options, arguments, program)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -94,7 +94,10 @@ def _full_name(options: Sequence[str], argument: str) -> str:
     return name + equals + value
 
 
-def _check_names(options: Sequence[str], arguments: Sequence[str]) -> None:
+def _check_names(
+    options: Sequence[str], arguments: Sequence[str], program: str
+) -> None:
+    subject = program.split()[-1]
     for argument in arguments:
         name = argument.split("=")[0].replace("_", "-")
         if re.match(r"--\w", name) and name not in options:
@@ -106,7 +109,9 @@ def _check_names(options: Sequence[str], arguments: Sequence[str]) -> None:
             valid = near or [option for option in options if option.startswith("--")]
             close = difflib.get_close_matches(name, valid, n=1)
             guess = f"did you mean {close[0]}? " if close else ""
-            fail(f"no option {name}; {guess}choose from {', '.join(valid)}")
+            fail(
+                f"{subject} has no option {name}; {guess}choose from {', '.join(valid)}"
+            )
 
 
 def _first_sentence(box: str) -> str:

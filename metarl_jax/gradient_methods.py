@@ -21,7 +21,12 @@ from metarl_jax.adaptation import (
 from metarl_jax.checks import require, require_positive
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.networks import NetworkConfig
-from metarl_jax.optimizers import AdamConfig, OuterConfig, outer_optimizer
+from metarl_jax.optimizers import (
+    AdamConfig,
+    OuterConfig,
+    mean_loss_and_gradient,
+    outer_optimizer,
+)
 from metarl_jax.rollouts import collect
 from metarl_jax.surrogates import SURROGATES, Surrogate, SurrogateName
 from metarl_jax.task_axis import TaskAxis
@@ -261,7 +266,26 @@ def meta_gradient_algorithm(
         update=lambda key, state, trials: updated(optimizer, state, trials),
         policy=policy,
         adaptation=adaptation,
+        gradient=meta_gradient(objective, axis),
     )
+
+
+def meta_gradient(
+    objective: MetaObjective,
+    axis: TaskAxis,
+    entries: Callable[[Any, Rollout], Any] = lambda state, trials: trials,
+) -> Callable[[Any, Rollout], Params]:
+    """The gradient of an objective, as in `MetaAlgorithm.gradient`.
+
+    Args:
+      objective: what the outer loop minimises.
+      axis: how to go over tasks.
+      entries: `(train_state, trials [N, ...]) -> entries [N, ...]` of the objective.
+    """
+    loss_and_gradient = mean_loss_and_gradient(objective, axis)
+    return lambda state, trials: loss_and_gradient(
+        state.params, entries(state, trials)
+    )[1]
 
 
 def initial_state(

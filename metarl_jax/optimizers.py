@@ -1,6 +1,7 @@
 """Outer loops: how meta-parameters improve with the trials of many tasks."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from metarl_jax.checks import require, require_positive
 from metarl_jax.surrogates import Surrogate, clipped, likelihood_ratio
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trust_region import TrustRegionConfig, trust_region
-from metarl_jax.types import MetaObjective, OuterOptimizer, Params
+from metarl_jax.types import Array, MetaObjective, OuterOptimizer, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,14 +100,22 @@ def gradient_descent(
     objective: MetaObjective, axis: TaskAxis, optimizer: optax.GradientTransformation
 ) -> OuterOptimizer:
     """Follows the meta-gradient, the mean over tasks, by any optax optimiser."""
+    loss_and_gradient = mean_loss_and_gradient(objective, axis)
 
     def update(params: Params, state: Any, trials: Any):
-        loss, gradient = axis.mean(jax.value_and_grad(objective.value), params, trials)
+        loss, gradient = loss_and_gradient(params, trials)
         updates, state = optimizer.update(gradient, state, params)
         metrics = {"outer_loss": loss, "gradient_norm": optax.tree.norm(gradient)}
         return optax.apply_updates(params, updates), state, metrics
 
     return OuterOptimizer(optimizer.init, update)
+
+
+def mean_loss_and_gradient(
+    objective: MetaObjective, axis: TaskAxis
+) -> Callable[[Params, Any], tuple[Array, Params]]:
+    """`(params, trials or entries [N, ...]) -> (loss, gradient)`, means over tasks."""
+    return partial(axis.mean, jax.value_and_grad(objective.value))
 
 
 def repeated(optimizer: OuterOptimizer, num_times: int) -> OuterOptimizer:

@@ -30,6 +30,16 @@ def configure(cache: bool = True) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+def use_cpu_only() -> None:
+    """Keeps this process, but not those that it starts, away from accelerators.
+
+    Call it before importing anything that computes on import.
+    """
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+
+
 def num_cores() -> int:
     """The number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -39,11 +49,21 @@ def num_cores() -> int:
 
 def peak_memory_mb() -> float:
     """The most memory in use so far, of the accelerator or else of this process."""
+    device = peak_device_memory_mb()
+    return peak_host_memory_mb() if device is None else device
+
+
+def peak_device_memory_mb() -> float | None:
+    """The most memory in use so far on one accelerator; None on a CPU."""
     import jax
 
-    statistics = jax.devices()[0].memory_stats()
-    if statistics and "peak_bytes_in_use" in statistics:
-        return statistics["peak_bytes_in_use"] / 1e6
+    statistics = [device.memory_stats() or {} for device in jax.local_devices()]
+    peaks = [entry.get("peak_bytes_in_use") for entry in statistics]
+    return None if None in peaks else max(peaks) / 1e6
+
+
+def peak_host_memory_mb() -> float:
+    """The most memory that this process had so far, XLA's compiler included."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 

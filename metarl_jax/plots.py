@@ -1,9 +1,11 @@
 """Figures of runs; each function returns a matplotlib `Figure`."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
 _SIZE = (5.0, 3.4)  # inches
@@ -144,22 +146,54 @@ def trajectories(
     return figure
 
 
-def throughput(
-    num_tasks: Sequence[int], steps_per_second: Sequence[float], memory: Sequence[float]
-) -> Figure:
-    """Environment steps per second, and peak memory in MB, against the task batch."""
-    figure = Figure(figsize=(2 * _SIZE[0], _SIZE[1]), layout="constrained")
+class ScalingPoint(NamedTuple):
+    """One task batch; speeds are in environment steps per second."""
+
+    num_tasks: int
+    speed: float
+    slowest: float
+    fastest: float
+    ideal: float
+    memory: float  # MB
+
+
+def scaling(curves: Mapping[str, Sequence[ScalingPoint]]) -> Figure:
+    """Environment steps per second, and peak memory, against the task batch.
+
+    Both axes are logarithmic; dotted lines are the ideal speeds.
+
+    Args:
+      curves: name -> points with a rising number of tasks.
+    """
+    figure = Figure(figsize=(2 * _SIZE[0], 1.2 * _SIZE[1]), layout="constrained")
     speed, space = figure.subplots(1, 2)
-    speed.plot(num_tasks, steps_per_second, marker="o")
-    speed.set(ylabel="environment steps per second", ylim=(0, None))
-    space.plot(num_tasks, memory, marker="o", color="C1")
-    space.set(ylabel="peak memory (MB)", ylim=(0, None))
+    for index, (name, points) in enumerate(curves.items()):
+        tasks, median, slowest, fastest, ideal, memory = np.transpose(points)
+        style = {"color": f"C{index % 10}"}
+        speed.plot(tasks, median, marker="o", label=name, **style)
+        speed.fill_between(tasks, slowest, fastest, alpha=0.2, **style)
+        speed.plot(tasks, ideal, ":", **style)
+        space.plot(tasks, memory, marker="o", **style)
+    speed.set(ylabel="environment steps per second")
+    space.set(ylabel="peak memory (MB)")
+    numbers = sorted(
+        {point.num_tasks for points in curves.values() for point in points}
+    )
     for axes in (speed, space):
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(num_tasks, [str(number) for number in num_tasks])
-        axes.set_xlabel("tasks of a meta-iteration")
-        axes.grid(alpha=0.3)
+        _logarithmic(axes, numbers)
+    speed.plot([], [], "k:", label="ideal")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def _logarithmic(axes, num_tasks: Sequence[int]) -> None:
+    axes.set(xscale="log", yscale="log", xlabel="tasks of a meta-iteration")
+    axes.set_xticks(num_tasks, [str(number) for number in num_tasks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    low, high = np.log10(axes.get_ylim())
+    axes.set_ylim(10 ** np.floor(low), 10 ** np.ceil(high))  # noise looks like noise
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3, which="both")
 
 
 def depth(curves: Mapping[str, Sequence[tuple[int, float, float]]]) -> Figure:

@@ -107,6 +107,41 @@ def stratified_bootstrap(
     return np.quantile(resampled, [tail, 1 - tail], axis=0)
 
 
+def ratio_interval(
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    statistic: Statistic = np.median,
+    num_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> np.ndarray:
+    """A percentile bootstrap interval of a ratio between two independent samples.
+
+    Args:
+      numerator: scores above 0, [R].
+      denominator: scores above 0, [R'].
+      statistic: of each sample, called with [num_resamples, R] and `axis=1`.
+      num_resamples: how many resamples of both the percentiles are of.
+      level: the probability that the interval is to cover, in (0, 1).
+      seed: of the draws; the same seed gives the same interval.
+
+    Returns:
+      [2]: the lower and the upper end.
+    """
+    generator = np.random.default_rng(seed)
+    above, below = (
+        statistic(
+            generator.choice(
+                np.asarray(scores, np.float64), (num_resamples, len(scores))
+            ),
+            axis=1,
+        )
+        for scores in (numerator, denominator)
+    )
+    tail = (1 - level) / 2
+    return np.quantile(above / below, [tail, 1 - tail])
+
+
 def oracle_normalized(
     score: ArrayLike, random: ArrayLike, oracle: ArrayLike
 ) -> np.ndarray:

@@ -129,6 +129,9 @@ class MetaAlgorithm(NamedTuple):
     # of methods that adapt the parameters of a policy
     policy: Policy | None = None
     adaptation: Adaptation | None = None
+    # (train_state, trials [N, K+1, T, E]) -> the gradient that `update` starts with, a
+    # mean over tasks: a part of `update` on its own, for who measures it
+    gradient: Callable[[Any, Rollout], Params] | None = None
 
     def collect(self, key: Key, train_state: Any, task: Task) -> Rollout:
         """Experience for `update` in one task, [..., K+1, T, E]."""

@@ -5,6 +5,7 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import probe
 import pytest
 
@@ -69,6 +70,18 @@ def test_update_keeps_the_structure_of_the_state_and_gives_finite_metrics(kind):
     shapes = lambda state: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
     assert shapes(before) == shapes(after)
     assert all(np.all(np.isfinite(value)) for value in jax.tree.leaves(metrics))
+
+
+@EVERY
+def test_gradient_is_the_one_whose_norm_update_reports(kind):
+    algorithm, state, trials = started(kind)
+    _, _, metrics = after_update(kind)
+    reported = metrics.get("gradient_norm", metrics.get("displacement"))
+    if algorithm.gradient is None:
+        assert reported is None
+        return
+    norm = optax.tree.norm(probe.quick_jit(algorithm.gradient)(state, trials))
+    np.testing.assert_allclose(norm, reported, rtol=1e-5)
 
 
 @EVERY

@@ -216,24 +216,6 @@ def test_list_names_every_experiment_and_environment():
         assert name in out
 
 
-def test_benchmark_saves_its_table_and_figure(tmp_path):
-    process = command(
-        "experiments.benchmark",
-        "maml_point",
-        "--tasks=2,4",
-        "--repeats=2",
-        f"--out={tmp_path}",
-        *[option for option in SMALL if "num-tasks" not in option],
-    )
-    code, _, errors = finish(process)
-    assert code == 0, errors
-    with (tmp_path / "benchmark.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["num_tasks"] for row in rows] == ["2", "4"]
-    assert all(float(row["env_steps_per_second"]) > 0 for row in rows)
-    assert (tmp_path / "benchmark.png").stat().st_size > 1000
-
-
 def test_depth_measures_both_ways_of_differentiating(tmp_path):
     sizes = ["--steps=2", "--horizon=5", "--num-episodes=2", f"--out={tmp_path}"]
     code, _, errors = finish(command("experiments.depth", *sizes))

@@ -13,6 +13,7 @@ from metarl_jax.gradient_methods import (
     collect_trial,
     initial_state,
     inner_loop,
+    meta_gradient,
     outer_loss,
     stage_policies,
     stages,
@@ -84,11 +85,15 @@ def e_maml(env: Environment, config: EMamlConfig, axis: TaskAxis) -> MetaAlgorit
     policy = mlp_policy(env.observation_space, env.action_space, config.network)
     adaptation = inner_loop(policy, config)
     policies = stage_policies(policy, adaptation, config.num_adaptation_steps, first=0)
-    optimizer = outer_optimizer(config.outer, _objective(policies, config), axis)
+    objective = _objective(policies, config)
+    optimizer = outer_optimizer(config.outer, objective, axis)
+
+    def as_entries(state, trials: Rollout) -> EMamlEntry:
+        advantage = outcome_advantage(trials, config.outer_advantage.normalize)
+        return EMamlEntry(trials, advantage)
 
     def update(key: Key, state, trials: Rollout):
-        advantage = outcome_advantage(trials, config.outer_advantage.normalize)
-        return updated(optimizer, state, EMamlEntry(trials, advantage))
+        return updated(optimizer, state, as_entries(state, trials))
 
     return MetaAlgorithm(
         init=initial_state(policy.init, optimizer),
@@ -96,6 +101,7 @@ def e_maml(env: Environment, config: EMamlConfig, axis: TaskAxis) -> MetaAlgorit
         update=update,
         policy=policy,
         adaptation=adaptation,
+        gradient=meta_gradient(objective, axis, as_entries),
     )
 
 

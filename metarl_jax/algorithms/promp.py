@@ -11,6 +11,7 @@ from metarl_jax.gradient_methods import (
     MetaGradientConfig,
     collect_trial,
     inner_loop,
+    meta_gradient,
     outer_loss,
     stage_policies,
     stages,
@@ -99,14 +100,17 @@ def promp(env: Environment, config: PrompConfig, axis: TaskAxis) -> MetaAlgorith
     def stage_kl(params: Params, entry: PrompEntry) -> Array:
         return _stage_kl(entry.old, before(params, entry.trial))
 
+    def as_entries(state: PrompState, trials: Rollout) -> PrompEntry:
+        num_tasks = len(trials.reward)
+        return PrompEntry(
+            trials,
+            axis.map(before, state.params, trials),
+            jnp.broadcast_to(state.kl_coefficient, (num_tasks, num_steps)),
+        )
+
     def update(key: Key, state: PrompState, trials: Rollout):
         params, optimizer_state, coefficients = state
-        num_tasks = len(trials.reward)
-        entries = PrompEntry(
-            trials,
-            axis.map(before, params, trials),
-            jnp.broadcast_to(coefficients, (num_tasks, num_steps)),
-        )
+        entries = as_entries(state, trials)
         params, optimizer_state, metrics = optimizer.update(
             params, optimizer_state, entries
         )
@@ -115,8 +119,14 @@ def promp(env: Environment, config: PrompConfig, axis: TaskAxis) -> MetaAlgorith
         coefficients = _adapted_coefficients(coefficients, kl, config.target_kl)
         return PrompState(params, optimizer_state, coefficients), metrics
 
-    adapt = collect_trial(env, policy, adaptation, config)
-    return MetaAlgorithm(init, adapt, update, policy=policy, adaptation=adaptation)
+    return MetaAlgorithm(
+        init=init,
+        adapt=collect_trial(env, policy, adaptation, config),
+        update=update,
+        policy=policy,
+        adaptation=adaptation,
+        gradient=meta_gradient(objective, axis, as_entries),
+    )
 
 
 def _objective(policies, config: PrompConfig) -> MetaObjective:

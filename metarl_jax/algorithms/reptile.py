@@ -59,13 +59,22 @@ def reptile(env: Environment, config: ReptileConfig, axis: TaskAxis) -> MetaAlgo
         path = adaptation_path(adaptation, params, trial)
         return jax.tree.map(lambda start, way: start - way[-1], params, path)
 
+    def gradient_of(state: MetaGradientState, trials: Rollout) -> Params:
+        return axis.mean(negative_displacement, state.params, trials)
+
     def update(key: Key, state: MetaGradientState, trials: Rollout):
         params, optimizer_state = state
-        gradient = axis.mean(negative_displacement, params, trials)
+        gradient = gradient_of(state, trials)
         updates, optimizer_state = optimizer.update(gradient, optimizer_state, params)
         params = optax.apply_updates(params, updates)
         metrics = {"displacement": optax.tree.norm(gradient)}
         return MetaGradientState(params, optimizer_state), metrics
 
-    adapt = collect_trial(env, policy, adaptation, config)
-    return MetaAlgorithm(init, adapt, update, policy=policy, adaptation=adaptation)
+    return MetaAlgorithm(
+        init=init,
+        adapt=collect_trial(env, policy, adaptation, config),
+        update=update,
+        policy=policy,
+        adaptation=adaptation,
+        gradient=gradient_of,
+    )
