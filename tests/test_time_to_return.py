@@ -17,7 +17,7 @@ import experiments
 from experiments.experiment import at_test_time, build
 from experiments.time_to_return import Options, plan
 from experiments.timed_training import marks
-from metarl_jax import evaluation, training
+from metarl_jax import evaluation
 
 ROOT = Path(__file__).parents[1]
 STEPS = 80_000  # of an iteration of `reptile` on point
@@ -96,9 +96,8 @@ def test_score_is_the_held_out_return_of_plain_training():
     measured = list(marks(experiment, time.time()))
     assert [mark.iterations for mark in measured] == [2, 3]
     problem, test = build(experiment), build(at_test_time(experiment))
-    step = training.meta_step(problem.algorithm, problem.tasks.train, problem.axis, 2)
-    state = training.initial_state(problem.algorithm, experiment.training)
-    *_, (state, _) = training.train(step, state, problem.axis, 3, 2)
+    state = problem.initial_state(experiment.training)
+    *_, (state, _) = problem.train(experiment.training, state)
     curve = evaluation.adaptation_curve(
         jax.random.key(experiment.evaluation.seed),
         test.algorithm,
