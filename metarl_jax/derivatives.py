@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
@@ -20,24 +22,49 @@ def gradient(loss: Callable[..., Any]) -> Callable[..., Params]:
     reverse mode and to any order.
 
     Args:
-      loss: `(params, *data) -> scalar`.
+      loss: `(params, *data) -> scalar`; may close over arrays.
 
     Returns:
-      `(params, *data) -> gradient`; no derivative flows through the data.
+      `(params, *data) -> gradient`.
 
     References:
       Pearlmutter, Fast Exact Multiplication by the Hessian (1994),
       https://doi.org/10.1162/neco.1994.6.1.147
     """
+
+    def slope(params: Params, *data: Any) -> Params:
+        closed, constants = jax.closure_convert(loss, params, *data)
+        return _slope(closed)(params, *data, *constants)
+
+    return slope
+
+
+def _slope(loss: Callable[..., Any]) -> Callable[..., Params]:
+    """`gradient`, of a loss that closes over nothing, as `jax.custom_jvp` asks for."""
     slope = jax.custom_jvp(jax.grad(loss))
 
-    @slope.defjvp
-    def derivative(primals, tangents):
-        params, *data = primals
-        slopes, hessian = jax.linearize(lambda p: jax.grad(loss)(p, *data), params)
-        return slopes, symmetric_product(hessian, tangents[0])
+    def derivative(primals: Sequence, tangents: Sequence) -> tuple[Params, Params]:
+        (params, *data), (vector, *change) = primals, tangents
+        of_params = lambda params: jax.grad(loss)(params, *data)
+        slopes, hessian = jax.linearize(of_params, params)
+        total = symmetric_product(hessian, _instantiate(vector))
+        if not all(isinstance(leaf, SymbolicZero) for leaf in jax.tree.leaves(change)):
+            of_data = lambda *data: jax.grad(loss)(params, *data)
+            more = jax.jvp(of_data, tuple(data), tuple(_instantiate(change)))[1]
+            total = jax.tree.map(jnp.add, total, more)
+        return slopes, total
 
-    return lambda params, *data: slope(params, *jax.lax.stop_gradient(data))
+    slope.defjvp(derivative, symbolic_zeros=True)
+    return slope
+
+
+def _instantiate(tangents: Any) -> Any:
+    return jax.tree.map(
+        lambda leaf: (
+            np.zeros(leaf.shape, leaf.dtype) if isinstance(leaf, SymbolicZero) else leaf
+        ),
+        tangents,
+    )
 
 
 def symmetric_product(product: Callable[[Params], Params], vector: Params) -> Params:

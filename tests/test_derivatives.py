@@ -51,6 +51,35 @@ def test_derivatives_through_two_steps_equal_those_of_plain_grad(transform, comp
     assert probe.relative_error(actual, expected) < 1e-12
 
 
+def test_derivatives_with_respect_to_data_and_closed_over_arrays_are_exact():
+    params, data = probe.to_float64((POINT, DATA))
+
+    def total(gradient_of, arrays):
+        data, scale = arrays
+        scaled = lambda params, data: scale * loss(params, data)
+        slope = gradient_of(scaled)(params, data)
+        return jnp.sum(slope["a"] ** 2) + slope["b"]
+
+    arrays = data, jnp.asarray(1.5)
+    for transform in (jax.grad, jax.hessian):
+        expected = transform(lambda arrays: total(jax.grad, arrays))(arrays)
+        actual = transform(lambda arrays: total(gradient, arrays))(arrays)
+        assert probe.relative_error(actual, expected) < 1e-12
+
+
+def test_gradient_may_stand_in_a_checkpoint_and_close_over_traced_arrays():
+    params = probe.to_float64(POINT)
+
+    def derivative(gradient_of, scale):
+        scaled = lambda params, data: scale * loss(params, data)
+        outer = two_steps(lambda _: gradient_of(scaled))
+        return jax.grad(jax.checkpoint(outer, prevent_cse=False))(params)
+
+    compiled = probe.quick_jit(lambda scale: derivative(gradient, scale))
+    expected = derivative(jax.grad, 1.5)
+    assert probe.relative_error(compiled(1.5), expected) < 1e-12
+
+
 def test_derivatives_may_be_batched_outside_and_inside():
     many = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf, -leaf]), POINT)
     many = probe.to_float64(many)
