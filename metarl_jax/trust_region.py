@@ -135,7 +135,13 @@ class _Linearized(NamedTuple):
 
 
 def _linearize(objective: MetaObjective, params: Params, trial: Rollout) -> _Linearized:
-    return _Linearized(*jax.linearize(lambda p: objective.policy(p, trial), params))
+    """Keeps matrix products only; all else is cheaper to compute than to fetch."""
+    policy = jax.checkpoint(
+        lambda params: objective.policy(params, trial),
+        policy=jax.checkpoint_policies.checkpoint_dots,
+        prevent_cse=False,
+    )
+    return _Linearized(*jax.linearize(policy, params))
 
 
 def _fisher_product(unravel: Callable, vector: Array, linearized: _Linearized) -> Array:
