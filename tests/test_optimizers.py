@@ -92,12 +92,14 @@ def step_on_rows(fisher_rows):
 
 
 def test_fisher_products_on_all_rows_are_those_without_a_subsample():
-    step = probe.flatten(trust_region_step(1.0)[0]) - probe.flatten(problem()[1])
+    before = probe.flatten(problem()[1])
+    step = probe.flatten(trust_region_step(1.0)[0]) - before
     assert probe.relative_error(step_on_rows(CONFIG.num_episodes)[0], step) < 1e-12
 
 
 def test_fisher_products_on_half_of_the_rows_keep_the_step_within_its_bound():
-    step = probe.flatten(trust_region_step(1.0)[0]) - probe.flatten(problem()[1])
+    before = probe.flatten(problem()[1])
+    step = probe.flatten(trust_region_step(1.0)[0]) - before
     estimate, metrics = step_on_rows(CONFIG.num_episodes // 2)
     assert 0.4 < probe.cosine(estimate, step) < 1 - 1e-6
     assert metrics["loss_improvement"] > 0 and metrics["kl"] <= REGION.max_kl
