@@ -1,0 +1,49 @@
+"""What a user waits for before anything runs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from experiments import startup
+
+COMMANDS = (
+    "analyse benchmark compare demo depth evaluate formulations gradient_quality list "
+    "run startup sweep time_to_return"
+).split()
+SMALL = ["--environment-options.horizon=5", "--algorithm.num-episodes=2"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_does_not_load_jax(command):
+    script = (
+        "import runpy, sys\n"
+        "try:\n"
+        f"    sys.argv = ['{command}', '--help']\n"
+        f"    runpy.run_module('experiments.{command}', run_name='__main__')\n"
+        "except SystemExit as stop:\n"
+        "    assert not stop.code, stop.code\n"
+        "assert 'jax' not in sys.modules and 'numpy' not in sys.modules\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True)
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert ended.stdout
+
+
+def test_startup_shows_what_it_timed(capsys):
+    startup.main(["maml_point", *SMALL])
+    rows = [line.rsplit(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    taken = {name: float(seconds) for name, seconds, _ in rows}
+    assert len(taken) == 6
+    filled, empty = (
+        taken[f"first meta-iteration, {cache} cache"] for cache in ("filled", "empty")
+    )
+    assert 0 < filled < empty
+
+
+def test_startup_of_what_does_not_exist_gets_one_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        startup.main(["nothing"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: no experiment 'nothing'") and error.count("\n") == 1
