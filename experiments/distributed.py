@@ -1,0 +1,141 @@
+"""One run in several processes: the options of --distributed, the start and the end."""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+
+from experiments import cli
+from experiments.last_words import LastWords
+
+HELP = """\
+--distributed: this is one of several processes of the same run, each with the same
+command. SLURM, Open MPI, Kubernetes and TPU pods tell which one; elsewhere add
+--coordinator HOST:PORT (of the first process), --num-processes N and --process-id I
+(from 0). docs/scaling.md has examples."""
+
+_ALL = "--coordinator HOST:PORT, --num-processes N and --process-id I"
+
+
+@dataclasses.dataclass(frozen=True)
+class Membership:
+    """Which process of how many this is; None: as the cluster says."""
+
+    coordinator: str | None
+    num_processes: int | None
+    process_id: int | None
+
+    def __post_init__(self):
+        given = [value is not None for value in dataclasses.astuple(self)]
+        if any(given) and not all(given):
+            raise ValueError(f"give all of {_ALL}, or none where the cluster says them")
+        if not any(given):
+            return
+        if not re.fullmatch(r"\S+:\d+", self.coordinator):
+            raise ValueError(f"--coordinator takes HOST:PORT, not {self.coordinator}")
+        if not 0 <= self.process_id < self.num_processes:
+            raise ValueError(
+                f"--process-id must be from 0 to {self.num_processes - 1}, one less "
+                f"than --num-processes, not {self.process_id}"
+            )
+
+
+def split(arguments: Sequence[str]) -> tuple[Membership | None, list[str]]:
+    """Takes the options of this file out of a command line.
+
+    Returns:
+      Who this process is, None without --distributed; and the other arguments.
+
+    Raises:
+      ValueError: an option is wrong, incomplete, or lacks --distributed.
+    """
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False
+    )
+    parser.add_argument("--distributed", action="store_true")
+    parser.add_argument("--coordinator")
+    parser.add_argument("--num-processes", "--num_processes", type=int)
+    parser.add_argument("--process-id", "--process_id", type=int)
+    try:
+        options, others = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ValueError(str(error)) from error
+    member = Membership(options.coordinator, options.num_processes, options.process_id)
+    if not options.distributed and member.coordinator is not None:
+        raise ValueError(f"{_ALL} need --distributed")
+    return (member if options.distributed else None), others
+
+
+def join(member: Membership) -> None:
+    """Meets the other processes; after it only the first one prints.
+
+    Raises:
+      ValueError: no cluster says who this is, and neither did the user.
+      ConnectionError: the others did not come.
+    """
+    from metarl_jax import processes
+
+    try:
+        processes.join(member.coordinator, member.num_processes, member.process_id)
+    except ValueError as error:
+        raise ValueError(
+            f"no SLURM, Open MPI, Kubernetes or TPU pod found ({error}): give {_ALL}"
+        ) from error
+    if not processes.is_first():
+        sys.stdout = open(os.devnull, "w")
+
+
+@contextlib.contextmanager
+def clear_ends(go_on: str) -> Iterator[None]:
+    """`cli.clear_ends` for a run of one or several processes, which end together.
+
+    Where one of several is gone, JAX aborts the others; last words then say how to go
+    on. A process that fails does not wait for the others, which would wait for it.
+
+    Args:
+      go_on: the command that continues the run.
+    """
+    import jax
+
+    from metarl_jax import processes
+
+    if jax.process_count() == 1:
+        with cli.clear_ends(go_on):
+            yield
+        return
+    place = f"process {jax.process_index()} of {jax.process_count()}"
+    words = LastWords(
+        f"error: {place} ended early, because of an error or because another process "
+        f"is gone; go on from the last checkpoint, in any number of processes, with:\n"
+        f"  {go_on}"
+    )
+
+    def part():
+        processes.leave()
+        words.withdraw()
+
+    with _immediate_failure(), cli.clear_ends(go_on):
+        try:
+            yield
+        except cli.Interrupted:
+            part()
+            raise
+        part()
+
+
+@contextlib.contextmanager
+def _immediate_failure() -> Iterator[None]:
+    """Ends the process after an error, without the barrier that JAX has at exit."""
+    try:
+        yield
+    except BaseException as error:
+        code = error.code if isinstance(error, SystemExit) else 1
+        if not isinstance(error, SystemExit):
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
