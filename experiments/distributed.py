@@ -73,18 +73,27 @@ def split(arguments: Sequence[str]) -> tuple[Membership | None, list[str]]:
 def join(member: Membership) -> None:
     """Meets the other processes; after it only the first one prints.
 
+    Where they do not meet, JAX aborts the process, and last words say so.
+
     Raises:
       ValueError: no cluster says who this is, and neither did the user.
-      ConnectionError: the others did not come.
+      ConnectionError: this process cannot listen where the others look for it.
     """
     from metarl_jax import processes
 
+    where = f" at {member.coordinator}" if member.coordinator else ""
+    words = LastWords(
+        f"error: the processes of this run did not meet{where}: start all of them "
+        "within five minutes, each with its own number, where they reach each other"
+    )
     try:
-        processes.join(member.coordinator, member.num_processes, member.process_id)
+        processes.join(*dataclasses.astuple(member))
     except ValueError as error:
         raise ValueError(
             f"no SLURM, Open MPI, Kubernetes or TPU pod found ({error}): give {_ALL}"
         ) from error
+    finally:
+        words.withdraw()
     if not processes.is_first():
         sys.stdout = open(os.devnull, "w")
 
@@ -130,12 +139,18 @@ def clear_ends(go_on: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _immediate_failure() -> Iterator[None]:
     """Ends the process after an error, without the barrier that JAX has at exit."""
+    import jax
+
+    code = 1
     try:
         yield
-    except BaseException as error:
-        code = error.code if isinstance(error, SystemExit) else 1
-        if not isinstance(error, SystemExit):
-            traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        return
+    except SystemExit as stop:
+        code = stop.code
+    except jax.errors.JaxRuntimeError as error:
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -86,6 +86,8 @@ def _prepare(name: str, arguments: list[str]):
         description=distributed.HELP,
     )
     experiment = options.experiment
+    if not processes.same_everywhere(f"{name} {options}"):
+        raise ValueError("the processes of a run need the same options, all of them")
     problem = build(at_test_time(experiment))
     evaluation.check_task_set(problem.tasks, experiment.evaluation)
     if options.resume and options.run_dir:

@@ -5,6 +5,7 @@ anything to do with the outside. In a run of one process, which is the first, al
 this does nothing.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 
 _HEARTBEAT_SECONDS = 20  # after which a silent process counts as gone
+_LEAVING_SECONDS = 60  # how long a process that is done waits for the others
 
 
 def join(
@@ -32,7 +34,8 @@ def join(
 
     Raises:
       ValueError: nothing is given and nothing is found.
-      ConnectionError: the others did not come within five minutes.
+      ConnectionError: the first process cannot listen at `coordinator`. Where the
+        others do not come within five minutes, JAX aborts this process.
     """
     # its own handler of SIGTERM would take the place of ours
     jax.config.update("jax_enable_preemption_service", False)
@@ -42,10 +45,12 @@ def join(
             num_processes,
             process_id,
             heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=_LEAVING_SECONDS,
         )
     except jax.errors.JaxRuntimeError as error:
-        reason = str(error).split("\n")[0]
-        raise ConnectionError(f"the processes did not meet: {reason}") from error
+        raise ConnectionError(
+            f"cannot listen at {coordinator}: give this machine's name and a free port"
+        ) from error
 
 
 def leave() -> None:
@@ -81,6 +86,12 @@ def on_first(fn: Callable, *args: Any) -> None:
             failure = error
     if any_process(failure is not None):
         raise failure or OSError("the first process stopped; it says why")
+
+
+def same_everywhere(text: str) -> bool:
+    """True where all processes bring the same text; all must call this together."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return not any_process(from_first(digest) != digest)
 
 
 def from_first(text: str) -> str:

@@ -1,0 +1,70 @@
+"""One meta-iteration over eight devices is the one that a single device makes."""
+
+import jax
+import numpy as np
+import probe
+
+from envs.point import Point
+from metarl_jax import training
+from metarl_jax.algorithms import MamlConfig, PrompConfig, make
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.optimizers import AdamConfig, TrustRegionConfig
+from metarl_jax.task_axis import TaskAxis
+
+NUM_TASKS = 8
+SMALL = {
+    "num_episodes": 3,
+    "inner_step_sizes": (0.5,),
+    "network": NetworkConfig(hidden_sizes=(4,), initial_std=0.7),
+}
+LEARNERS = {
+    "adam": MamlConfig(**SMALL, outer=AdamConfig(1e-2)),
+    "trust region": MamlConfig(**SMALL, outer=TrustRegionConfig()),
+    "promp": PrompConfig(**SMALL),
+}
+
+
+def sample_goal(key):
+    return jax.random.uniform(key, (2,), minval=-0.5, maxval=0.5)
+
+
+def one_iteration(config, axis):
+    algorithm = make(Point(horizon=5), config, axis)
+    state = training.initial_state(algorithm, training.TrainingConfig())
+    step = training.meta_step(algorithm, sample_goal, axis, NUM_TASKS)
+    program = lambda state: axis.over_seeds(step, state)
+    return probe.quick_jit(program, out_shardings=axis.everywhere)(
+        axis.replicate(probe.to_float64(state))
+    )
+
+
+def numbers(tree):
+    return [
+        np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+        for leaf in jax.tree.leaves(tree)
+    ]
+
+
+def is_key(leaf):
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def test_eight_devices_equal_one():
+    probe.run_with_devices(__file__, 8)
+
+
+def check_eight_devices():
+    """Runs in a process of its own, where there are eight devices."""
+    assert jax.device_count() == 8
+    for name, config in LEARNERS.items():
+        alone = one_iteration(config, TaskAxis(1))
+        spread = one_iteration(config, TaskAxis(1, 8))
+        params = jax.tree.leaves(spread[0].train_state.params)
+        assert all(len(leaf.sharding.device_set) == 8 for leaf in params)
+        for one, eight in zip(numbers(alone), numbers(spread), strict=True):
+            np.testing.assert_allclose(eight, one, 1e-6, 1e-9, err_msg=name)
+
+
+if __name__ == "__main__":
+    with jax.enable_x64(True):
+        check_eight_devices()
