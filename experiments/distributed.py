@@ -95,7 +95,7 @@ def join(member: Membership) -> None:
     finally:
         words.withdraw()
     if not processes.is_first():
-        sys.stdout = open(os.devnull, "w")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

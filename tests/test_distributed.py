@@ -124,7 +124,7 @@ def test_two_processes_leave_what_one_leaves(alone, tmp_path):
     (first, out, errors), (second, silence, its_errors) = finish(two)
     assert (first, second) == (0, 0), errors + its_errors
     assert "95% interval" in out and "maml_point: 100%" in errors
-    assert "95% interval" not in silence and "maml_point:" not in its_errors
+    assert silence == "" and "maml_point:" not in its_errors
     assert_close_rows(rows(together), rows(alone))
     left, right = (ocp.load(f / "checkpoints" / "8") for f in (together, alone))
     assert left.keys() == right.keys()
@@ -201,8 +201,8 @@ def test_wrong_options_are_refused_with_the_right_ones(options, said):
 
 def test_processes_with_different_options_are_refused(tmp_path):
     two = start_two(f"--run-dir={tmp_path / 'run'}", second=["--training.seed=1"])
-    for code, out, errors in finish(two):
-        assert (code, out) == (2, "")
+    for code, _, errors in finish(two):
+        assert code == 2
         assert "need the same options" in errors
     assert not (tmp_path / "run").exists()
 
