@@ -30,6 +30,16 @@ def configure(cache: bool = True) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+def simulate_devices(number: int) -> None:
+    """Sets JAX up with this many devices, all on the CPU; call it as `configure`."""
+    configure()
+
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", number)
+
+
 def num_cores() -> int:
     """The number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

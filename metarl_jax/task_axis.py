@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from metarl_jax.checks import require
@@ -109,7 +110,7 @@ class TaskAxis:
 
     def _sum_over_devices(self, num_tasks: int) -> Callable:
         if self._is_sharded(num_tasks):
-            return partial(jax.lax.psum, axis_name=_AXIS)
+            return _sum_at_once
         return lambda total: total
 
     def _map_chunks(self, fn: Callable, batch: Any) -> Any:
@@ -197,6 +198,12 @@ def _split(batch: Any, chunk: int) -> Any:
 
 def _merge(chunks: Any) -> Any:
     return jax.tree.map(lambda x: x.reshape((-1,) + x.shape[2:]), chunks)
+
+
+def _sum_at_once(tree: Any) -> Any:
+    """Sums over devices all leaves as one vector: one message instead of many."""
+    flat, unravel = ravel_pytree(tree)
+    return unravel(jax.lax.psum(flat, _AXIS))
 
 
 def _sum(entries: Any) -> Any:
