@@ -29,8 +29,9 @@ def join(
     Args:
       coordinator: HOST:PORT, where the first process listens and all can reach it.
       num_processes: how many there are.
-      process_id: which one this is, from 0. With none of the three, JAX asks SLURM,
-        Open MPI, Kubernetes or the TPU runtime.
+      process_id: which one this is, from 0; each takes all devices that it sees. With
+        none of the three, JAX asks SLURM or Open MPI, where each process takes one
+        accelerator, or Kubernetes or the TPU runtime.
 
     Raises:
       ValueError: nothing is given and nothing is found.
@@ -44,6 +45,7 @@ def join(
             coordinator,
             num_processes,
             process_id,
+            cluster_detection_method="deactivate" if coordinator else None,
             heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
             shutdown_timeout_seconds=_LEAVING_SECONDS,
         )
