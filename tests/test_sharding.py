@@ -80,12 +80,13 @@ def check_what_is_sent(name, counted, text):
     """The all-reduces that were counted are those of the compiled program."""
     num_params = 2 * 4 + 4 + 4 * 2 + 2 + 2  # a hidden layer of 4, 2 inputs, 2 outputs
     gradient = Reduction(8 * (num_params + 1), 1)  # and the loss
+    steps = LEARNERS["trust region"].outer.conjugate_gradient_steps
     two = Reduction(8 * 2, 1)  # returns of two stages, or a loss and a KL
     assert (
         counted
         == {
             "adam": [gradient, two],
-            "trust region": [gradient, Reduction(8 * num_params, 10), two, two],
+            "trust region": [gradient, Reduction(8 * num_params, steps), two, two],
             "promp": [gradient._replace(count=5), Reduction(8, 1), two],
         }[name]
     )
