@@ -11,7 +11,7 @@ import numpy as np
 from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
 from experiments.run_directory import RunDirectory
 from experiments.trainer import restore, train
-from metarl_jax import evaluation, plots
+from metarl_jax import evaluation, plots, processes
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.evaluation import AdaptationCurve
 from metarl_jax.rollouts import first_episode_length
@@ -49,6 +49,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluates the newest checkpoint of a run and writes the results.
 
+    Several processes each evaluate for themselves: there is nothing to wait for, and
+    the results are those of one process. They train the oracle together.
+
     Args:
       directory: of the run.
       name: of the experiment.
@@ -72,12 +75,16 @@ def evaluate(
         "evaluation": dataclasses.asdict(experiment.evaluation),
     }
     out = RunDirectory(directory.path if out is None else out)
-    out.path.mkdir(parents=True, exist_ok=True)
-    write_json(out.summary, summary)
-    write_json(out.returns, _raw_returns(result))
-    _draw_adaptation(out, experiment, summary)
-    if problem.observes_goal_in_plane(tasks):
-        _draw_trajectories(out, experiment, problem, params, tasks)
+
+    def write():
+        out.path.mkdir(parents=True, exist_ok=True)
+        write_json(out.summary, summary)
+        write_json(out.returns, _raw_returns(result))
+        _draw_adaptation(out, experiment, summary)
+        if problem.observes_goal_in_plane(tasks):
+            _draw_trajectories(out, experiment, problem, params, tasks)
+
+    processes.on_first(write)
     return summary
 
 
@@ -121,8 +128,8 @@ def _oracle_curve(
     if latest == oracle.training.num_iterations:
         state = restore(directory.oracle, trained, oracle)
     else:
-        directory.oracle.path.mkdir(parents=True, exist_ok=True)
-        directory.oracle.record(name, oracle)
+        processes.on_first(directory.oracle.path.mkdir, 0o777, True, True)
+        processes.on_first(directory.oracle.record, name, oracle)
         state = train(directory.oracle, name, oracle, "oracle")
     return _curves(oracle, problem, tasks, state.train_state.params)[0]
 

@@ -107,7 +107,8 @@ class Problem(NamedTuple):
         @jax.jit
         def returns(key: Key, params: Params, tasks: Task, numbers: tuple) -> Array:
             algorithm = self.with_numbers(numbers)
-            return adaptation_returns(key, algorithm, params, tasks, self.axis)
+            axis = self.axis.local()
+            return adaptation_returns(key, algorithm, params, tasks, axis)
 
         return lambda key, params: returns(key, params, tasks, self.numbers)
 

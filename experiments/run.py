@@ -1,7 +1,8 @@
 """python -m experiments.run NAME [--any.field value] [--run-dir DIR] [--resume DIR].
 
 Trains an experiment and evaluates it on held-out tasks. NAME --help lists its fields;
-python -m experiments.list lists the names.
+python -m experiments.list lists the names. With --distributed it is one of several
+processes of one run.
 """
 
 import dataclasses
@@ -13,21 +14,25 @@ from typing import Annotated
 import tyro
 
 import experiments
-from experiments import cli
+from experiments import cli, distributed
 from metarl_jax import platform
 
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(__doc__)
+        print(f"{__doc__}\n{distributed.HELP}")
         raise SystemExit(0 if arguments else 2)
     platform.configure()
+    with cli.clear_errors():
+        member, options = distributed.split(arguments[1:])
+        if member is not None:
+            distributed.join(member)
 
     from experiments.evaluator import print_summary
 
     with cli.clear_errors():
-        directory, name, experiment = _prepare(arguments[0], arguments[1:])
+        directory, name, experiment = _prepare(arguments[0], options)
     print_summary(run(directory, name, experiment))
 
 
@@ -47,7 +52,7 @@ def run(directory, name: str, experiment) -> dict:
 
     print(f"{name}: {experiment.description}\nresults in {directory.path}")
     resume = f"python -m experiments.run {name} --resume {directory.path}"
-    with cli.clear_ends(resume):
+    with distributed.clear_ends(resume):
         train(directory, name, experiment, name)
         return evaluate(directory, name, experiment)
 
@@ -60,6 +65,7 @@ def _prepare(name: str, arguments: list[str]):
     from experiments.experiment import Experiment, check
     from experiments.run_directory import RunDirectory
     from experiments.trainer import check_resumable
+    from metarl_jax import processes
 
     if resume:
         saved, default = RunDirectory(Path(resume)).load()
@@ -77,20 +83,25 @@ def _prepare(name: str, arguments: list[str]):
         f"python -m experiments.run {name}",
         arguments,
         default=Options(default),
+        description=distributed.HELP,
     )
     experiment = options.experiment
+    if not processes.same_everywhere(f"{name} {options}"):
+        raise ValueError("the processes of a run need the same options, all of them")
     check(experiment)
     if options.resume and options.run_dir:
         raise ValueError("give --run-dir for a new run or --resume for an old one")
     if options.resume:
         directory = RunDirectory(options.resume)
         check_resumable(directory, experiment)
-        directory.record(name, experiment)
+        processes.on_first(directory.record, name, experiment)
     else:
-        time = datetime.now().strftime("%Y%m%d-%H%M%S")
+        time = processes.from_first(datetime.now().strftime("%Y%m%d-%H%M%S"))
         folder = f"{name.replace(':', '_')}_{time}"
         directory = RunDirectory(options.run_dir or Path("runs") / folder)
-        directory.create(name, experiment)
+        processes.on_first(directory.create, name, experiment)
+    if processes.any_process(not directory.config.exists()):
+        raise ValueError(f"{directory.path} is not a folder that every process sees")
     return directory, name, experiment
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from experiments.cli import Interrupted
 from experiments.experiment import Experiment, Problem, build, env_steps_per_iteration
 from experiments.run_directory import RunDirectory, document
-from metarl_jax import plots
+from metarl_jax import plots, processes
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.run_logs import MetricsLog
 from metarl_jax.training import RunState
@@ -52,17 +52,19 @@ def train(
     progress = _Progress(label, done, config.num_iterations, env_steps)
     with progress, _stop_signals() as stop:
         for state, metrics in chunks:
+            state = processes.local(state)
             before, done = done, int(state.iteration[0])
             log.write(before, metrics)
             _check_finite(metrics, before, checkpoints)
             progress.show(done, metrics)
+            stopped = processes.any_process(bool(stop))
             finished = done == config.num_iterations
             due = _crosses(before, done, config.iterations_per_checkpoint)
-            if finished or stop or due:
+            if finished or stopped or due:
                 checkpoints.save(done, state, config=document(name, experiment))
-            if stop:
+            if stopped:
                 raise Interrupted(f"stopped after {done} iterations, which are saved")
-    draw_learning_curve(directory)
+    processes.on_first(draw_learning_curve, directory)
     return state
 
 
@@ -124,16 +126,23 @@ class _Log:
     """Writes the metrics of each chunk, with the time and the steps that it took."""
 
     def __init__(self, directory: RunDirectory, done: int, env_steps: int):
-        self._log = MetricsLog(directory.path, done)
         self._env_steps = env_steps
         self._start = time.monotonic()
+        processes.on_first(self._open, directory, done)
+
+    def _open(self, directory: RunDirectory, done: int) -> None:
+        self._log = MetricsLog(directory.path, done)
 
     def write(self, first: int, metrics: Metrics) -> None:
         """Logs metrics [S, C, ...], of which the first are of iteration `first`."""
         metrics = {name: np.swapaxes(values, 0, 1) for name, values in metrics.items()}
         iteration = first + np.arange(len(metrics["return"]))
         seconds = time.monotonic() - self._start
-        self._log.write(iteration, seconds, self._env_steps * (iteration + 1), metrics)
+        steps = self._env_steps * (iteration + 1)
+        processes.on_first(self._write, iteration, seconds, steps, metrics)
+
+    def _write(self, *chunk) -> None:
+        self._log.write(*chunk)
 
 
 @contextmanager
@@ -160,7 +169,13 @@ class _Progress:
     """A bar with returns before and after adaptation, speed and time left."""
 
     def __init__(self, label: str, done: int, total: int, env_steps: int):
-        self._bar = tqdm(total=total, initial=done, desc=label, unit="it")
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=label,
+            unit="it",
+            disable=not processes.is_first(),
+        )
         self._env_steps = env_steps
         self._time = time.monotonic()
 

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metarl_jax import processes
 from metarl_jax.run_files import write_error
 
 _PARTIAL = ".partial"
@@ -29,6 +29,9 @@ class Checkpoints:
 
     Only `save` changes the directory, so a run can be read while it is training. Saves
     are blocking; nothing is left to close.
+
+    Several processes save and restore together, each the same state, in a directory
+    that all of them see; any number of processes can restore it.
 
     Args:
       directory: of the checkpoints; made by the first `save`.
@@ -65,17 +68,16 @@ class Checkpoints:
         """
         specs, arrays = _to_arrays(state)
         final = self.directory / str(int(iteration))
+        partial = self.directory / f"{final.name}{_PARTIAL}"
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._remove_partial()
-            with self._partial() as partial:
-                _write(partial / "new", {"leaves": specs, "config": config}, arrays)
-                if final.exists():
-                    os.replace(final, partial / "old")
-                os.replace(partial / "new", final)
-            self._remove_old()
+            processes.on_first(self._prepare, partial)
+            _write(partial / "new", {"leaves": specs, "config": config}, arrays)
+            processes.on_first(self._finish, partial, final)
         except Exception as error:
             raise write_error(final, error) from error
+        finally:
+            if processes.is_first():
+                shutil.rmtree(partial, ignore_errors=True)
 
     def iterations(self) -> list[int]:
         """The iterations that have a complete checkpoint, in ascending order."""
@@ -138,23 +140,21 @@ class Checkpoints:
             )
         return self.directory / str(iteration)
 
-    @contextlib.contextmanager
-    def _partial(self) -> Iterator[Path]:
-        """A new directory beside the checkpoints, removed at the end."""
-        name = tempfile.mkdtemp(suffix=_PARTIAL, dir=self.directory)
-        try:
-            yield Path(name)
-        finally:
-            shutil.rmtree(name, ignore_errors=True)
-
-    def _remove_old(self) -> None:
-        for iteration in self.iterations()[: -self.keep]:
-            with self._partial() as partial:
-                os.replace(self.directory / str(iteration), partial / "old")
-
-    def _remove_partial(self) -> None:
+    def _prepare(self, partial: Path) -> None:
+        """Makes a new directory beside the checkpoints, for all that is unfinished."""
+        self.directory.mkdir(parents=True, exist_ok=True)
         for path in self.directory.glob(f"*{_PARTIAL}"):
             shutil.rmtree(path, ignore_errors=True)
+        partial.mkdir()
+
+    def _finish(self, partial: Path, final: Path) -> None:
+        """Puts what was written in its place, and what is too old out of it."""
+        _flush_to_disk(partial)
+        if final.exists():
+            os.replace(final, partial / "replaced")
+        os.replace(partial / "new", final)
+        for iteration in self.iterations()[: -self.keep]:
+            os.replace(self.directory / str(iteration), partial / str(iteration))
 
 
 def _spec(leaf: Any) -> dict[str, Any]:
@@ -201,7 +201,6 @@ def _write(path: Path, metadata: dict[str, Any], arrays: dict[str, np.ndarray]) 
     _check_space(path.parent, sum(array.nbytes for array in stored.values()))
     with _quiet_orbax() as ocp:
         ocp.save(path, stored, custom_metadata=metadata)
-    _flush_to_disk(path)
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:

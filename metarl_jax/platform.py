@@ -40,6 +40,16 @@ def use_cpu_only() -> None:
     jax.config.update("jax_platforms", "cpu")
 
 
+def simulate_devices(number: int) -> None:
+    """Sets JAX up with this many devices, all on the CPU; call it as `configure`."""
+    configure()
+
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", number)
+
+
 def num_cores() -> int:
     """The number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from metarl_jax.checks import require
@@ -19,13 +20,15 @@ class TaskAxis:
     """Applies functions of one task to a batch of tasks, and never changes a result.
 
     Tasks are divided evenly over devices; each device handles `chunk_size` tasks at a
-    time with `vmap`, and the chunks one after another. A batch that the devices do not
-    divide evenly is left on one; a chunk size that does not divide the tasks of a
-    device is lowered to one that does.
+    time with `vmap`, and the chunks one after another. A batch that the devices of one
+    process do not divide evenly is left on one of them; over several processes that is
+    an error. A chunk size that does not divide the tasks of a device is lowered to one
+    that does.
     """
 
     chunk_size: int | None = None  # None: all tasks of a device in one vmap
-    num_devices: int = 1
+    num_devices: int = 1  # of all processes together
+    num_processes: int = 1  # whose devices these are; 1: this one's own
 
     def map(self, fn: Callable, shared: Any, batch: Any) -> Any:
         """Stacks `fn(shared, task_entry)` over the entries [N, ...] of `batch`."""
@@ -51,18 +54,30 @@ class TaskAxis:
 
         Seeds go as tasks do: side by side, or in chunks one after another.
         """
-        seeds = dataclasses.replace(self, num_devices=1)
+        seeds = TaskAxis(self.chunk_size)
         return seeds.map(lambda _, entries: fn(*entries), (), batches)
+
+    def local(self) -> "TaskAxis":
+        """This process's part of the axis, for what it does without the others."""
+        own = self.num_devices // self.num_processes
+        return TaskAxis(self.chunk_size, num_devices=own)
+
+    @property
+    def everywhere(self) -> NamedSharding | None:
+        """A copy on every device; None where that is the default device alone."""
+        if self.num_devices == 1:
+            return None
+        return NamedSharding(self._mesh(), PartitionSpec())
 
     def replicate(self, tree: Any) -> Any:
         """Copies arrays to every device of this axis, as `map` and `mean` leave them.
 
         A program called with arrays on fewer devices is compiled once more when it is
-        called with its own results.
+        called with its own results. Over several processes, each must bring the same.
         """
-        if self.num_devices == 1:
-            return tree
-        return jax.device_put(tree, NamedSharding(self._mesh(), PartitionSpec()))
+        if self.num_processes == 1:
+            return jax.device_put(tree, self.everywhere)
+        return jax.jit(lambda tree: tree, out_shardings=self.everywhere)(tree)
 
     def _shard(self, local: Callable, batch: Any, out_spec: PartitionSpec) -> Callable:
         if not self._is_sharded(_length(batch)):
@@ -76,16 +91,26 @@ class TaskAxis:
         )
 
     def _mesh(self) -> Mesh:
-        devices = jax.devices()[: self.num_devices]
+        own = self.local().num_devices
+        if self.num_processes == 1:
+            devices = jax.local_devices()[:own]
+        else:
+            devices = [device for each in _by_process() for device in each[:own]]
         axis_types = (AxisType.Auto,)
         return jax.make_mesh((len(devices),), (_AXIS,), axis_types, devices=devices)
 
     def _is_sharded(self, num_tasks: int) -> bool:
-        return self.num_devices > 1 and num_tasks % self.num_devices == 0
+        divides = num_tasks % self.num_devices == 0
+        require(
+            divides or self.num_processes == 1,
+            f"{num_tasks} tasks do not divide over {self.num_devices} devices of "
+            f"{self.num_processes} processes",
+        )
+        return self.num_devices > 1 and divides
 
     def _sum_over_devices(self, num_tasks: int) -> Callable:
         if self._is_sharded(num_tasks):
-            return partial(jax.lax.psum, axis_name=_AXIS)
+            return _sum_at_once
         return lambda total: total
 
     def _map_chunks(self, fn: Callable, batch: Any) -> Any:
@@ -118,29 +143,44 @@ def default_task_axis(
 ) -> TaskAxis:
     """The axis that is fast on this platform.
 
-    On a CPU one task at a time, so that its arrays stay in the cache, on as many
-    devices (cores) as divide `num_tasks`; on accelerators all tasks at once.
+    On a CPU one task at a time, so that its arrays stay in the cache; on accelerators
+    all tasks at once. One process takes as many devices (cores) as divide `num_tasks`,
+    several processes take all that they have.
 
     Args:
       num_tasks: N of training.
       chunk_size: overrides the platform's choice.
-      num_devices: overrides the platform's choice.
+      num_devices: of all processes together; overrides the choice above.
 
     Raises:
-      ValueError: if `num_devices` does not divide `num_tasks`, or exceeds those there
-        are.
+      ValueError: if `num_devices` does not divide `num_tasks`, exceeds those there are,
+        or is not the same number for each process.
     """
     if chunk_size is None and jax.default_backend() == "cpu":
         chunk_size = 1
-    if num_devices is None:
-        num_devices = largest_divisor(num_tasks, jax.device_count())
-    available = jax.device_count()
+    num_processes = jax.process_count()
+    available = num_processes * min(len(devices) for devices in _by_process())
+    if num_devices is None and num_processes == 1:
+        num_devices = largest_divisor(num_tasks, available)
+    num_devices = available if num_devices is None else num_devices
+    several = f", and a multiple of the {num_processes} processes"
     require(
-        num_devices <= available and num_tasks % num_devices == 0,
-        f"num_devices must divide the {num_tasks} tasks and be at most {available}, "
-        f"not {num_devices}",
+        num_devices <= available
+        and num_tasks % num_devices == 0
+        and num_devices % num_processes == 0,
+        f"num_devices must divide the {num_tasks} tasks and be at most {available}"
+        f"{several if num_processes > 1 else ''}, not {num_devices}: choose another "
+        "num_devices or num_tasks",
     )
-    return TaskAxis(chunk_size, num_devices)
+    return TaskAxis(chunk_size, num_devices, num_processes)
+
+
+def _by_process() -> list[list[jax.Device]]:
+    """The devices of each process."""
+    owned = [[] for _ in range(jax.process_count())]
+    for device in jax.devices():
+        owned[device.process_index].append(device)
+    return owned
 
 
 def largest_divisor(number: int, limit: int) -> int:
@@ -158,6 +198,12 @@ def _split(batch: Any, chunk: int) -> Any:
 
 def _merge(chunks: Any) -> Any:
     return jax.tree.map(lambda x: x.reshape((-1,) + x.shape[2:]), chunks)
+
+
+def _sum_at_once(tree: Any) -> Any:
+    """Sums over devices all leaves as one vector: one message instead of many."""
+    flat, unravel = ravel_pytree(tree)
+    return unravel(jax.lax.psum(flat, _AXIS))
 
 
 def _sum(entries: Any) -> Any:

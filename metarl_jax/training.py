@@ -32,7 +32,7 @@ class TrainingConfig:
     iterations_per_checkpoint: int = 25
     num_checkpoints: int = 3  # how many of the newest to keep
     tasks_per_chunk: int | None = None  # None: what is fast on this platform
-    num_devices: int | None = None  # None: as many as divide num_tasks
+    num_devices: int | None = None  # None: as many as divide num_tasks; see task_axis
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -104,14 +104,17 @@ def collect_trials(
     axis: TaskAxis,
     num_tasks: int,
 ) -> Rollout:
-    """Experience in each of `num_tasks` freshly drawn tasks: [N, ..., K+1, T, E]."""
+    """Experience in each of `num_tasks` freshly drawn tasks: [N, ..., K+1, T, E].
+
+    Each device draws the tasks that it collects in.
+    """
     task_key, adapt_key = jax.random.split(key)
-    tasks = jax.vmap(sample_task)(jax.random.split(task_key, num_tasks))
 
-    def trial(train_state: Any, entry: tuple[Key, Task]) -> Rollout:
-        return algorithm.collect(entry[0], train_state, entry[1])
+    def trial(train_state: Any, keys: tuple[Key, Key]) -> Rollout:
+        return algorithm.collect(keys[1], train_state, sample_task(keys[0]))
 
-    return axis.map(trial, train_state, (jax.random.split(adapt_key, num_tasks), tasks))
+    of_task = lambda key: jax.random.split(key, num_tasks)
+    return axis.map(trial, train_state, (of_task(task_key), of_task(adapt_key)))
 
 
 def stage_returns(trial: Rollout) -> Array:
@@ -167,4 +170,4 @@ def chunk_program(
         many = lambda state: jax.lax.scan(one, state, length=length)
         return axis.over_seeds(many, state)
 
-    return jax.jit(run, donate_argnums=0)
+    return jax.jit(run, donate_argnums=0, out_shardings=axis.everywhere)

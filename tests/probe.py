@@ -109,13 +109,13 @@ def to_float64(tree):
     )
 
 
-def run_with_two_devices(path: str) -> None:
-    """Runs a test file as a program, on a CPU that simulates two devices."""
+def run_with_devices(path: str, num_devices: int) -> None:
+    """Runs a test file as a program, on a CPU that simulates several devices."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(path).parents[1]),
         "JAX_PLATFORMS": "cpu",
-        "JAX_NUM_CPU_DEVICES": "2",
+        "JAX_NUM_CPU_DEVICES": str(num_devices),
     }
     subprocess.run([sys.executable, path], check=True, env=environment)
 

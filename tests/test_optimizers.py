@@ -225,7 +225,7 @@ def test_backtracking_tries_as_often_as_it_is_told():
 
 
 def test_sharded_trust_region_step_equals_that_of_one_device():
-    probe.run_with_two_devices(__file__)
+    probe.run_with_devices(__file__, 2)
 
 
 def check_two_devices():

@@ -78,7 +78,7 @@ def test_default_axis_obeys_its_overrides():
 
 
 def test_shards_on_two_devices_equal_a_loop():
-    probe.run_with_two_devices(__file__)
+    probe.run_with_devices(__file__, 2)
 
 
 def check_two_devices():
