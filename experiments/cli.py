@@ -19,6 +19,15 @@ def fail(message: object) -> NoReturn:
     raise SystemExit(2)
 
 
+def take_no_arguments(usage: str) -> None:
+    """Prints `usage` for --help, and refuses any other argument."""
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print(usage)
+        raise SystemExit(0)
+    if sys.argv[1:]:
+        fail(f"no arguments are taken, not {' '.join(sys.argv[1:])}: see --help")
+
+
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
     """Turns errors about values and files into one line and exit code 2."""

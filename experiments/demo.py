@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import experiments
+from experiments import cli
 from experiments.run import run
 from metarl_jax import platform
 
@@ -15,6 +16,7 @@ _DIRECTORY = Path("runs/demo")
 
 
 def main() -> None:
+    cli.take_no_arguments(__doc__)
     platform.configure()
 
     from experiments.run_directory import RunDirectory

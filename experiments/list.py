@@ -1,10 +1,13 @@
 """python -m experiments.list: the experiments, comparisons and environments."""
 
-import envs
 import experiments
+from experiments import cli
 
 
 def main() -> None:
+    cli.take_no_arguments(__doc__)
+    import envs
+
     print("Experiments (python -m experiments.run NAME):")
     for name in experiments.EXPERIMENTS:
         print(f"  {name:28} {experiments.load(name).description}")

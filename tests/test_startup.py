@@ -9,7 +9,7 @@ from experiments import startup
 
 COMMANDS = (
     "analyse benchmark compare demo depth evaluate formulations gradient_quality list "
-    "run startup sweep time_to_return"
+    "run scaling startup sweep time_to_return"
 ).split()
 SMALL = ["--environment-options.horizon=5", "--algorithm.num-episodes=2"]
 
