@@ -22,7 +22,7 @@ def gradient(loss: Callable[..., Any]) -> Callable[..., Params]:
     reverse mode and to any order.
 
     Args:
-      loss: `(params, *data) -> scalar`; may close over arrays.
+      loss: `(params, *data) -> scalar`; may close over arrays, also traced ones.
 
     Returns:
       `(params, *data) -> gradient`.
@@ -33,10 +33,24 @@ def gradient(loss: Callable[..., Any]) -> Callable[..., Params]:
     """
 
     def slope(params: Params, *data: Any) -> Params:
-        closed, constants = jax.closure_convert(loss, params, *data)
-        return _slope(closed)(params, *data, *constants)
+        leaves, structure = jax.tree.flatten((params, *data))
+        of_leaves = lambda *leaves: loss(*jax.tree.unflatten(structure, leaves))
+        jaxpr, constants = _close(jax.make_jaxpr(of_leaves)(*leaves))
+        closed = lambda params, constants, *data: jaxpr(
+            constants, *jax.tree.leaves((params, *data))
+        )
+        return _slope(closed)(params, constants, *data)
 
     return slope
+
+
+def _close(jaxpr: ClosedJaxpr) -> tuple[Callable, list]:
+    """`(fn, constants)`: `fn(constants, *arguments)` closes over nothing."""
+
+    def fn(constants: list, *arguments: Array) -> Array:
+        return jaxpr_as_fun(ClosedJaxpr(jaxpr.jaxpr, constants))(*arguments)[0]
+
+    return fn, list(jaxpr.consts)
 
 
 def _slope(loss: Callable[..., Any]) -> Callable[..., Params]:
@@ -119,17 +133,24 @@ def _transpose(cotangents: Sequence, *arguments: Any, jaxpr: ClosedJaxpr) -> lis
 
 
 def _batch(arguments: Sequence[Array], axes: Sequence, jaxpr: ClosedJaxpr):
-    """Many products: one with a matrix of blocks, which is symmetric as they are."""
+    """Many products: one with a matrix of blocks, which is symmetric as they are.
+
+    What all blocks share is not copied; only the vector has to have all of its parts.
+    """
     pairs = list(zip(arguments, axes, strict=True))
     size = next(leaf.shape[axis] for leaf, axis in pairs if axis is not None)
-    stacked = [
-        jnp.broadcast_to(leaf, (size, *leaf.shape))
-        if axis is None
-        else jnp.moveaxis(leaf, axis, 0)
-        for leaf, axis in pairs
-    ]
-    blocks = jax.make_jaxpr(jax.vmap(jaxpr_as_fun(jaxpr)))(*stacked)
-    return _product.bind(*stacked, jaxpr=blocks), [0] * len(jaxpr.out_avals)
+    count = len(pairs) - len(jaxpr.out_avals)
+    vector = [_stacked(leaf, axis, size) for leaf, axis in pairs[count:]]
+    arguments = *arguments[:count], *vector
+    axes = *axes[:count], *[0] * len(vector)
+    blocks = jax.make_jaxpr(jax.vmap(jaxpr_as_fun(jaxpr), axes))(*arguments)
+    return _product.bind(*arguments, jaxpr=blocks), [0] * len(vector)
+
+
+def _stacked(leaf: Array, axis: int | None, size: int) -> Array:
+    if axis is None:
+        return jnp.broadcast_to(leaf, (size, *leaf.shape))
+    return jnp.moveaxis(leaf, axis, 0)
 
 
 _product.def_impl(_evaluate)

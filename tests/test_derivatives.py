@@ -67,17 +67,36 @@ def test_derivatives_with_respect_to_data_and_closed_over_arrays_are_exact():
         assert probe.relative_error(actual, expected) < 1e-12
 
 
-def test_gradient_may_stand_in_a_checkpoint_and_close_over_traced_arrays():
-    params = probe.to_float64(POINT)
+@pytest.mark.parametrize("wrap", [lambda fn: fn, jax.checkpoint])
+def test_gradient_may_close_over_traced_floats_and_integers(wrap):
+    params, data = probe.to_float64((POINT, DATA))
 
-    def derivative(gradient_of, scale):
-        scaled = lambda params, data: scale * loss(params, data)
-        outer = two_steps(lambda _: gradient_of(scaled))
-        return jax.grad(jax.checkpoint(outer, prevent_cse=False))(params)
+    def derivative(gradient_of, scale, order):
+        def step(params, index):
+            rolled = jnp.roll(order, index)  # an integer of the loop's body
+            changed = lambda params, data: scale * loss(params, data[:, rolled])
+            slope = gradient_of(changed)(params, data)
+            return jax.tree.map(lambda p, g: p - 0.3 * g, params, slope), None
 
-    compiled = probe.quick_jit(lambda scale: derivative(gradient, scale))
-    expected = derivative(jax.grad, 1.5)
-    assert probe.relative_error(compiled(1.5), expected) < 1e-12
+        def outer(params):
+            return jnp.sum(jax.lax.scan(step, params, jnp.arange(2))[0]["a"] ** 2)
+
+        return jax.grad(wrap(outer))(params)
+
+    arguments = 1.5, jnp.array([2, 0, 1])
+    compiled = probe.quick_jit(lambda *arguments: derivative(gradient, *arguments))
+    expected = derivative(jax.grad, *arguments)
+    assert probe.relative_error(compiled(*arguments), expected) < 1e-12
+
+
+def test_batched_derivatives_do_not_copy_what_tasks_share():
+    weight = jnp.ones((7, 3))
+    loss = lambda params, data: jnp.sum(jnp.tanh(params @ weight @ data) ** 2)
+    derivative = lambda params, data: jax.grad(
+        lambda params: jnp.sum(gradient(loss)(params, data) ** 3)
+    )(params)
+    text = str(jax.make_jaxpr(jax.vmap(derivative))(jnp.ones((5, 7)), jnp.ones((5, 3))))
+    assert "[5,7,3]" not in text
 
 
 def test_derivatives_may_be_batched_outside_and_inside():
