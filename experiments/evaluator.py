@@ -17,7 +17,7 @@ from metarl_jax.evaluation import AdaptationCurve
 from metarl_jax.rollouts import first_episode_length
 from metarl_jax.run_files import write_json
 from metarl_jax.statistics import oracle_normalized
-from metarl_jax.types import Params, Task
+from metarl_jax.types import Params, Rollout, Task
 
 _DRAWN_TASKS = 4
 _DRAWN_EPISODES = 5
@@ -154,9 +154,13 @@ def _draw_trajectories(
 ) -> None:
     key = jax.random.key(experiment.evaluation.seed)
     tasks = tasks[:_DRAWN_TASKS]
-    trials = evaluation.example_trials(
-        key, problem.algorithm, params, tasks, _DRAWN_EPISODES
-    )
+
+    @jax.jit
+    def example_trials(params: Params, tasks: Task, numbers: tuple) -> Rollout:
+        algorithm = problem.with_numbers(numbers)
+        return evaluation.example_trials(key, algorithm, params, tasks, _DRAWN_EPISODES)
+
+    trials = example_trials(params, tasks, problem.numbers)
     lengths = jax.vmap(jax.vmap(first_episode_length))(trials)
     figure = plots.trajectories(trials.observation, lengths, tasks)
     figure.savefig(out.trajectories, dpi=150)

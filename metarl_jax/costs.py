@@ -86,8 +86,8 @@ class Work(NamedTuple):
     collecting: Passes
     learning: Passes
     # how often `update` goes over all tasks, where a mean over tasks stands between
-    # one time and the next
-    sweeps: float
+    # one time and the next; None: more than trials goes to and from memory
+    sweeps: float | None
 
     def flops(self, layers: Layers, num_tasks: int, num_steps: int) -> float:
         """Operations of a meta-iteration.
@@ -100,16 +100,19 @@ class Work(NamedTuple):
         passes = self.collecting + self.learning
         return num_tasks * num_steps * passes.flops(layers)
 
-    def traffic(self, trials: Rollout) -> float:
+    def traffic(self, trials: Rollout) -> float | None:
         """Bytes of the trials that go to and from memory, at the least.
 
         They are written once and read once in each sweep: the caches hold the data of
-        a task while it is in use, and not that of all tasks. Parameters, activations
-        and a kept linearisation come on top.
+        a task while it is in use, and not that of all tasks. Parameters and
+        activations come on top. None for a trust region, whose linearisation is larger
+        than the trials and is fetched for every product.
 
         Args:
           trials: all that is collected; arrays or their shapes.
         """
+        if self.sweeps is None:
+            return None
         leaves = jax.tree.leaves(trials)
         size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
         return (1 + self.sweeps) * size
@@ -171,11 +174,10 @@ def _trust_region_work(
     gradient = adaptation(config) + Passes(gradient=num_stages) + derivative
     one_way = Passes(tangent=num_stages) + derivative
     num_products = config.outer.conjugate_gradient_steps
-    rows = config.num_episodes
-    share = min(config.outer.fisher_rows or rows, rows) / rows
+    share = (config.outer.fisher_rows or config.num_episodes) / config.num_episodes
     fisher = (policies + one_way * 2 * num_products) * share
     learning = policies + gradient + fisher + policies
-    return Work(trial(config), learning, sweeps=2 + share * num_products)
+    return Work(trial(config), learning, sweeps=None)
 
 
 def _second_order(config: MetaGradientConfig) -> Work:

@@ -12,8 +12,8 @@ def split_numbers(config: Any) -> tuple[tuple[float, ...], Callable[..., Any]]:
     that differ in nothing else: another learning rate needs no compilation.
 
     Args:
-      config: a dataclass; its floats may be in further dataclasses, tuples and
-        mappings. All else, integers too, decides what is computed and stays.
+      config: a dataclass; its floats may be in further dataclasses, tuples and dicts.
+        All else, integers too, decides what is computed and stays.
 
     Returns:
       `(numbers, rebuild)`: `rebuild(numbers)` is the configuration with other numbers,

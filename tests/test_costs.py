@@ -168,7 +168,7 @@ TRIAL = Passes(forward=3, gradient=2)  # two adaptations
             TRIAL,
             # old policies, the gradient, what is linearised, a line search of one point
             Passes(forward=3, gradient=2 * 4 + 1, hessian=2 * 9, tangent=8),
-            6,
+            None,
         ),
         (
             MamlConfig(
@@ -177,7 +177,7 @@ TRIAL = Passes(forward=3, gradient=2)  # two adaptations
             ),
             Passes(forward=2, gradient=1),
             Passes(forward=2.25, gradient=4.25, hessian=1 + 2, tangent=2),
-            3,
+            None,
         ),
         (FomamlConfig(num_adaptation_steps=2), TRIAL, Passes(gradient=2 + 1), 1),
         (MultiTaskConfig(), Passes(forward=1), Passes(gradient=1), 1),
@@ -209,9 +209,10 @@ def test_work_is_unknown_rather_than_guessed():
 
 
 def test_traffic_is_one_write_and_a_read_in_each_sweep():
-    work = costs.work(MamlConfig(outer=TrustRegionConfig(conjugate_gradient_steps=4)))
     data = {"reward": jnp.zeros((5, 2)), "ended": jnp.zeros((5, 2), bool)}
+    work = costs.work(MamlConfig(outer=ProximalConfig(num_epochs=6)))
     assert work.traffic(data) == (1 + 6) * (40 + 10)
+    assert costs.work(MamlConfig(outer=TrustRegionConfig())).traffic(data) is None
 
 
 def test_rates_count_both_operands_and_every_device(monkeypatch):

@@ -105,6 +105,11 @@ def test_fisher_products_on_half_of_the_rows_keep_the_step_within_its_bound():
     assert metrics["loss_improvement"] > 0 and metrics["kl"] <= REGION.max_kl
 
 
+def test_more_fisher_rows_than_there_are_get_a_clear_error():
+    with pytest.raises(ValueError, match="fisher_rows must be at most the 4 episodes"):
+        step_on_rows(CONFIG.num_episodes + 1)
+
+
 def test_first_rows_cuts_every_rollout_and_nothing_else():
     rollout = probe.rollout(jnp.arange(6.0).reshape(3, 2))
     cut, other = first_rows((rollout, jnp.arange(2)), 1)
