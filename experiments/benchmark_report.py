@@ -139,6 +139,8 @@ def comparison(new: Results, old: Results, name: str) -> list[str]:
     if other:
         lines.append("not only the code differs, so a ratio may have other causes:")
         lines += [f"  {text}" for text in other]
+    if _fewest_repeats(new, old) < 5:
+        lines.append("of less than 5 repeats, for which the intervals are too narrow:")
     found = ratios(new, old)
     for ratio in found:
         interval = f"[{ratio.low:.3f}, {ratio.high:.3f}]"
@@ -147,6 +149,11 @@ def comparison(new: Results, old: Results, name: str) -> list[str]:
     if missing:
         lines.append(f"  {missing} rows have no counterpart in {name}")
     return lines
+
+
+def _fewest_repeats(*results: Results) -> int:
+    measured = [row.measurement for each in results for row in each.rows]
+    return min(len(each.steps_per_second) for each in measured if each)
 
 
 def _other_causes(new: Results, old: Results) -> list[str]:
