@@ -88,7 +88,8 @@ def join(member: Membership) -> None:
     where = f" at {member.coordinator}" if member.coordinator else ""
     words = LastWords(
         f"error: the processes of this run did not meet{where}: start all of them "
-        "within five minutes, each with its own number, where they reach each other"
+        "within five minutes, each with its own number, where they reach each other; "
+        "the first needs a free port"
     )
     try:
         processes.join(*dataclasses.astuple(member))

@@ -35,8 +35,9 @@ def join(
 
     Raises:
       ValueError: nothing is given and nothing is found.
-      ConnectionError: the first process cannot listen at `coordinator`. Where the
-        others do not come within five minutes, JAX aborts this process.
+      ConnectionError: the first process cannot listen at `coordinator`; now and then
+        JAX 0.10.2 crashes of that instead. Where the others do not come within five
+        minutes, JAX aborts this process.
     """
     # its own handler of SIGTERM would take the place of ours
     jax.config.update("jax_enable_preemption_service", False)
