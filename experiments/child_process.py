@@ -6,6 +6,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+from experiments.cli import one_line
+
 
 class _Report(NamedTuple):
     text: str
@@ -34,16 +36,17 @@ def run(function: Callable, *arguments: Any, report: Callable[[str], None]) -> A
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, function, arguments))
-    process.start()
-    sender.close()
     try:
+        process.start()
+        sender.close()
         return _receive(receiver, report)
     except EOFError:
         process.join()
         raise ChildProcessError(_cause_of_death(process.exitcode)) from None
     finally:
-        process.kill()
-        process.join()
+        if process.pid is not None:
+            process.kill()
+            process.join()
 
 
 def _receive(receiver: Connection, report: Callable[[str], None]) -> Any:
@@ -63,12 +66,7 @@ def _child(sender: Connection, function: Callable, arguments: tuple) -> None:
         value = function(*arguments, lambda text: sender.send(_Report(text)))
         sender.send(_Result(value))
     except Exception as error:
-        sender.send(_Failure(_one_line(error)))
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}".rstrip(": ")
+        sender.send(_Failure(one_line(error)))
 
 
 def _cause_of_death(exit_code: int) -> str:

@@ -37,6 +37,12 @@ def clear_errors() -> Iterator[None]:
         fail(error)
 
 
+def one_line(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}".rstrip(": ")
+
+
 class Interrupted(Exception):
     """The user stopped a run; everything up to there is saved."""
 

@@ -37,6 +37,10 @@ class Membership:
             return
         if not re.fullmatch(r"\S+:\d+", self.coordinator):
             raise ValueError(f"--coordinator takes HOST:PORT, not {self.coordinator}")
+        if self.num_processes < 1:
+            raise ValueError(
+                f"--num-processes must be at least 1, not {self.num_processes}"
+            )
         if not 0 <= self.process_id < self.num_processes:
             raise ValueError(
                 f"--process-id must be from 0 to {self.num_processes - 1}, one less "
@@ -84,7 +88,8 @@ def join(member: Membership) -> None:
     where = f" at {member.coordinator}" if member.coordinator else ""
     words = LastWords(
         f"error: the processes of this run did not meet{where}: start all of them "
-        "within five minutes, each with its own number, where they reach each other"
+        "within five minutes, each with its own number, where they reach each other; "
+        "the first needs a free port"
     )
     try:
         processes.join(*dataclasses.astuple(member))
@@ -96,6 +101,7 @@ def join(member: Membership) -> None:
         words.withdraw()
     if not processes.is_first():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    processes.connect()  # where CPUs meet, it prints
 
 
 @contextlib.contextmanager

@@ -125,12 +125,11 @@ def _oracle_curve(
     problem = build(at_test_time(oracle))
     trained = build(oracle)
     latest = Checkpoints(directory.oracle.checkpoints).latest()
-    if latest == oracle.training.num_iterations:
-        state = restore(directory.oracle, trained, oracle)
-    else:
+    if latest != oracle.training.num_iterations:
         processes.on_first(directory.oracle.path.mkdir, 0o777, True, True)
         processes.on_first(directory.oracle.record, name, oracle)
-        state = train(directory.oracle, name, oracle, "oracle")
+        train(directory.oracle, name, oracle, "oracle")
+    state = restore(directory.oracle, trained, oracle)
     return _curves(oracle, problem, tasks, state.train_state.params)[0]
 
 

@@ -16,17 +16,18 @@ def points(axes: Sequence[str]) -> dict[str, list[str]]:
       ["--field", "1", "2"].
 
     Raises:
-      ValueError: if there is no axis, or one is not of this form or repeats something.
+      ValueError: if there is no axis, or one is not of this form or repeats something,
+        or two points would have the same name.
     """
     if not axes:
         raise ValueError("a sweep needs a grid: --grid field=a,b,c")
     parsed = list(map(_axis, axes))
     _check_distinct([field for field, _ in parsed], "--grid")
     settings = [list(itertools.product([field], values)) for field, values in parsed]
-    return {
-        ",".join(itertools.starmap(_name, point)): _arguments(point)
-        for point in itertools.product(*settings)
-    }
+    grid = list(itertools.product(*settings))
+    names = [",".join(itertools.starmap(_name, point)) for point in grid]
+    _check_distinct(names, "--grid, where a name has _ for a space and for /,")
+    return dict(zip(names, map(_arguments, grid), strict=True))
 
 
 def _axis(text: str) -> tuple[str, list[str]]:

@@ -13,7 +13,7 @@ class LastWords:
 
     def __init__(self, words: str):
         self._child = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-P", __file__],  # no module of this folder hides another
             stdin=subprocess.PIPE,
             start_new_session=True,  # out of the reach of Ctrl-C
             text=True,

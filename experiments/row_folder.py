@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cli import Interrupted
+from experiments.cli import Interrupted, one_line
 from experiments.experiment import Experiment
 from experiments.run_directory import RunDirectory, document
 from metarl_jax.run_files import replace_file, write_json
@@ -79,7 +79,10 @@ class RowFolder:
 
 @contextlib.contextmanager
 def failures_recorded(folder: RowFolder, name: str) -> Iterator[None]:
-    """Ends the process of a row with 1 if it fails, and 130 if it is interrupted."""
+    """Ends the process of a row with 1 if it fails, and 130 if it is interrupted.
+
+    What is not a matter of numbers or values is raised again, for its traceback.
+    """
     try:
         yield
     except (Interrupted, KeyboardInterrupt):
@@ -88,6 +91,9 @@ def failures_recorded(folder: RowFolder, name: str) -> Iterator[None]:
         folder.record_failure(name, str(error))
         print(f"{name} failed: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except Exception as error:
+        folder.record_failure(name, one_line(error))
+        raise
 
 
 def good(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -63,7 +63,7 @@ def run_rows(chosen: list[str], results, processes: int = 1) -> None:
     results.write()
     queue = _Queue([name for name in chosen if not results.is_done(name)], processes)
     running: dict[int, BaseProcess] = {}  # by place, of which there are `processes`
-    with _passing_on_stops(running) as stops:
+    with _passing_on_stops(running) as stops, _none_left(running):
         while running or (queue.waiting and not stops):
             for place in sorted(set(range(processes)) - running.keys()):
                 if queue.waiting and not stops:
@@ -129,8 +129,9 @@ def _start(name: str, results, place: int) -> BaseProcess:
 
 
 def _ended(running: dict[int, BaseProcess]) -> list[int]:
-    """Waits for at least one process, and gives the places of those that have ended."""
-    wait([process.sentinel for process in running.values()])
+    """Waits for at least one process, if any runs; the places of those that ended."""
+    if running:
+        wait([process.sentinel for process in running.values()])
     return [place for place, process in running.items() if not process.is_alive()]
 
 
@@ -162,3 +163,15 @@ def _passing_on_stops(running: dict[int, BaseProcess]) -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _none_left(running: dict[int, BaseProcess]) -> Iterator[None]:
+    """Stops the processes that still run after an error, and waits until they saved."""
+    try:
+        yield
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.join()

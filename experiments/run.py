@@ -59,13 +59,39 @@ def run(directory, name: str, experiment) -> dict:
 
 def _prepare(name: str, arguments: list[str]):
     """Checks everything that can be checked before a compilation."""
-    default = experiments.load(name)
-    resume = cli.value_of("--resume", arguments)
-
-    from experiments.experiment import Experiment, check
+    from experiments.experiment import check
     from experiments.run_directory import RunDirectory
     from experiments.trainer import check_resumable
     from metarl_jax import processes
+
+    options = processes.together(_parse, name, arguments)
+    experiment = options.experiment
+    if not processes.same_everywhere(f"{name} {options}"):
+        raise ValueError("the processes of a run need the same options, all of them")
+    processes.together(check, experiment)
+    if options.resume and options.run_dir:
+        raise ValueError("give --run-dir for a new run or --resume for an old one")
+    if options.resume:
+        directory = RunDirectory(options.resume)
+        processes.together(check_resumable, directory, experiment)
+        processes.on_first(directory.record, name, experiment)
+    else:
+        time = processes.from_first(datetime.now().strftime("%Y%m%d-%H%M%S"))
+        folder = f"{name.replace(':', '_')}_{time}"
+        directory = RunDirectory(options.run_dir or Path("runs") / folder)
+        processes.on_first(directory.create, name, experiment)
+    if processes.any_process(not directory.config.exists()):
+        raise ValueError(f"{directory.path} is not a folder that every process sees")
+    return directory, name, experiment
+
+
+def _parse(name: str, arguments: list[str]):
+    """The options, by default those of the experiment or of the run to resume."""
+    default = experiments.load(name)
+    resume = cli.value_of("--resume", arguments)
+
+    from experiments.experiment import Experiment
+    from experiments.run_directory import RunDirectory
 
     if resume:
         saved, default = RunDirectory(Path(resume)).load()
@@ -78,31 +104,13 @@ def _prepare(name: str, arguments: list[str]):
         run_dir: Path | None = None  # a new folder; by default runs/NAME_TIME
         resume: Path | None = None  # the folder of a run to go on with
 
-    options = cli.parse(
+    return cli.parse(
         Options,
         f"python -m experiments.run {name}",
         arguments,
         default=Options(default),
         description=distributed.HELP,
     )
-    experiment = options.experiment
-    if not processes.same_everywhere(f"{name} {options}"):
-        raise ValueError("the processes of a run need the same options, all of them")
-    check(experiment)
-    if options.resume and options.run_dir:
-        raise ValueError("give --run-dir for a new run or --resume for an old one")
-    if options.resume:
-        directory = RunDirectory(options.resume)
-        check_resumable(directory, experiment)
-        processes.on_first(directory.record, name, experiment)
-    else:
-        time = processes.from_first(datetime.now().strftime("%Y%m%d-%H%M%S"))
-        folder = f"{name.replace(':', '_')}_{time}"
-        directory = RunDirectory(options.run_dir or Path("runs") / folder)
-        processes.on_first(directory.create, name, experiment)
-    if processes.any_process(not directory.config.exists()):
-        raise ValueError(f"{directory.path} is not a folder that every process sees")
-    return directory, name, experiment
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ def communication(experiment):
 
     Returns:
       `(all-reduces, environment steps)`.
+
+    Raises:
+      ValueError: if the number of tasks is odd.
     """
     from functools import partial
 
@@ -46,9 +49,15 @@ def communication(experiment):
 
     from experiments.experiment import build, env_steps_per_iteration
     from metarl_jax import training
+    from metarl_jax.checks import require
     from metarl_jax.communication import reductions
 
     config = experiment.training
+    require(
+        config.num_tasks % 2 == 0,
+        "what devices send is counted with two of them, which share the tasks: "
+        f"num_tasks must be even, not {config.num_tasks}",
+    )
     config = dataclasses.replace(
         config, num_devices=2, tasks_per_chunk=max(config.num_tasks, config.num_seeds)
     )

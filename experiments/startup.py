@@ -59,18 +59,20 @@ def seconds_to_first_iteration(folder: Path, name: str, arguments: list[str]) ->
     """
     run_dir = folder / name
     command = [sys.executable, "-m", "experiments.run", *arguments, *_ONE_ITERATION]
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, f"--run-dir={run_dir}"],
-        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while process.poll() is None and not _has_row(run_dir / _METRICS):
-        time.sleep(0.01)
-    taken = time.perf_counter() - start
-    _check(process.wait(), process.stderr.read())
+    with tempfile.TemporaryFile("w+") as errors:  # a pipe that is not read would fill
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, f"--run-dir={run_dir}"],
+            env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        while process.poll() is None and not _has_row(run_dir / _METRICS):
+            time.sleep(0.01)
+        taken = time.perf_counter() - start
+        code = process.wait()
+        errors.seek(0)
+        _check(code, errors.read())
     return taken
 
 

@@ -40,6 +40,7 @@ def train(
       Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
     """
     problem = build(experiment)
+    problem.axis.connect()
     config = experiment.training
     checkpoints = Checkpoints(directory.checkpoints, keep=config.num_checkpoints)
     state = problem.initial_state(config)

@@ -21,7 +21,7 @@ def join(
     num_processes: int | None = None,
     process_id: int | None = None,
 ) -> None:
-    """Meets the other processes; call it before anything is computed.
+    """Meets the other processes; call it, then `connect`, before anything is computed.
 
     Where one process is gone, JAX ends the others: within 20 seconds, or at once where
     it was the first or the network notices.
@@ -35,8 +35,9 @@ def join(
 
     Raises:
       ValueError: nothing is given and nothing is found.
-      ConnectionError: the first process cannot listen at `coordinator`. Where the
-        others do not come within five minutes, JAX aborts this process.
+      ConnectionError: the first process cannot listen at `coordinator`; now and then
+        JAX 0.10.2 crashes of that instead. Where the others do not come within five
+        minutes, JAX aborts this process.
     """
     # its own handler of SIGTERM would take the place of ours
     jax.config.update("jax_enable_preemption_service", False)
@@ -50,9 +51,26 @@ def join(
             shutdown_timeout_seconds=_LEAVING_SECONDS,
         )
     except jax.errors.JaxRuntimeError as error:
-        raise ConnectionError(
-            f"cannot listen at {coordinator}: give this machine's name and a free port"
-        ) from error
+        raise ConnectionError(_cannot_listen(coordinator)) from error
+
+
+def _cannot_listen(coordinator: str | None) -> str:
+    if coordinator is None:
+        return (
+            "cannot listen where the cluster sends the others: "
+            "set JAX_COORDINATOR_PORT to a free port, in all processes"
+        )
+    return f"cannot listen at {coordinator}: give this machine's name and a free port"
+
+
+def connect() -> None:
+    """Agrees for the first time, while the processes are still in step.
+
+    That is when CPUs connect, and one that waits for another process gives up after 30
+    seconds; later agreements wait as long as it takes. `TaskAxis.connect` does the same
+    for the sums of training.
+    """
+    any_process(False)
 
 
 def leave() -> None:
@@ -74,20 +92,30 @@ def any_process(flag: bool) -> bool:
     return bool(process_allgather(np.array(flag)).any())
 
 
+def together(fn: Callable, *args: Any) -> Any:
+    """The value of `fn(*args)`, which every process calls; fails in all if in one.
+
+    Raises:
+      Exception: what `fn` raised, SystemExit included; in processes where it did not,
+        an OSError that says so.
+    """
+    value = failure = None
+    try:
+        value = fn(*args)
+    except (Exception, SystemExit) as error:
+        failure = error
+    if any_process(failure is not None):
+        raise failure or OSError("another process stopped; it says why")
+    return value
+
+
 def on_first(fn: Callable, *args: Any) -> None:
     """Calls `fn(*args)` in the first process, while the others wait.
 
     Raises:
-      Exception: what `fn` raised; in the other processes an OSError that says so.
+      Exception: as `together` does.
     """
-    failure = None
-    if is_first():
-        try:
-            fn(*args)
-        except Exception as error:
-            failure = error
-    if any_process(failure is not None):
-        raise failure or OSError("the first process stopped; it says why")
+    together(lambda: fn(*args) if is_first() else None)
 
 
 def same_everywhere(text: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -61,6 +62,17 @@ class TaskAxis:
         """This process's part of the axis, for what it does without the others."""
         own = self.num_devices // self.num_processes
         return TaskAxis(self.chunk_size, num_devices=own)
+
+    def connect(self) -> None:
+        """Sums once over the devices of all processes, which must call this together.
+
+        At the first sum the devices of a CPU connect, and those that wait for another
+        process give up after 30 seconds: too soon once one of them compiles and another
+        has its programs in a cache. Later sums wait as long as it takes.
+        """
+        if self.num_processes > 1:
+            mean = jax.jit(partial(self.mean, lambda _, entry: entry, ()))
+            jax.block_until_ready(mean(np.zeros(self.num_devices, np.float32)))
 
     @property
     def everywhere(self) -> NamedSharding | None:

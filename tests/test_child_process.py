@@ -1,7 +1,10 @@
 """Functions in a process of their own: their values, reports and deaths."""
 
+import multiprocessing
 import os
 import signal
+import time
+from multiprocessing.connection import Connection
 
 import pytest
 
@@ -43,3 +46,17 @@ def test_value_and_reports_come_back():
 def test_failure_is_one_line_that_says_why(function, said):
     with pytest.raises(ChildProcessError, match=said):
         child_process.run(function, report=print)
+
+
+def sleep(report):
+    time.sleep(60)
+
+
+def test_interrupt_right_after_the_start_leaves_no_process(monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Connection, "close", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        child_process.run(sleep, report=print)
+    assert multiprocessing.active_children() == []

@@ -89,7 +89,11 @@ def test_scaling_prints_the_speed_on_many_devices():
 
 @pytest.mark.parametrize(
     "option, said",
-    [("--devices=two", "numbers like 1,8,64"), ("--latency-us=0", "must be above 0")],
+    [
+        ("--devices=two", "numbers like 1,8,64"),
+        ("--latency-us=0", "must be above 0"),
+        ("--training.num-tasks=5", "num_tasks must be even, not 5"),
+    ],
 )
 def test_wrong_numbers_get_one_line(option, said):
     done = scaling(option)

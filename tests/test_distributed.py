@@ -35,15 +35,15 @@ SMALL = [
 SECONDS = 300  # no process may take longer
 
 
-def start(*options, environment=None):
+def start(*options, devices=1, environment=None, stderr=subprocess.PIPE):
     return subprocess.Popen(
         [sys.executable, "-m", "experiments.run", "maml_point", *options],
         cwd=ROOT,
         env=os.environ
-        | {"JAX_NUM_CPU_DEVICES": "1", "JAX_PLATFORMS": "cpu"}
+        | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
         | (environment or {}),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -53,24 +53,19 @@ def free_port():
         return server.getsockname()[1]
 
 
-def start_two(*options, second=()):
+def start_two(*options, second=(), **settings):
     """Two processes of one run; `second` has further options of the second one."""
     meeting = f"--coordinator=localhost:{free_port()}"
     options += "--distributed", meeting, "--num-processes=2"
     return [
-        start(*options, "--process-id=0"),
-        start(*options, "--process-id=1", *second),
+        start(*options, "--process-id=0", **settings),
+        start(*options, "--process-id=1", *second, **settings),
     ]
 
 
 def start_two_by_slurm(*options):
     """As `srun --ntasks 2` would start them on this machine."""
-    cluster = {
-        "SLURM_JOB_ID": "1",
-        "SLURM_STEP_NODELIST": "localhost",
-        "SLURM_NTASKS": "2",
-        "JAX_COORDINATOR_PORT": str(free_port()),
-    }
+    cluster = slurm(free_port())
     return [
         start(
             *options,
@@ -79,6 +74,15 @@ def start_two_by_slurm(*options):
         )
         for place in "01"
     ]
+
+
+def slurm(port):
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "JAX_COORDINATOR_PORT": str(port),
+    }
 
 
 def finish(processes):
@@ -144,11 +148,14 @@ def test_two_processes_leave_what_one_leaves(alone, tmp_path):
     from orbax.checkpoint import v1 as ocp
 
     together = tmp_path / "together"
-    two = start_two(f"--run-dir={together}", "--training.num-iterations=8", *SMALL)
-    (first, out, errors), (second, silence, its_errors) = finish(two)
-    assert (first, second) == (0, 0), errors + its_errors
-    assert "95% interval" in out and "maml_point: 100%" in errors
-    assert silence == "" and "maml_point:" not in its_errors
+    options = f"--run-dir={together}", "--training.num-iterations=8", *SMALL
+    two = start_two(*options, devices=2, stderr=subprocess.STDOUT)
+    (first, out, _), (second, its_out, _) = finish(two)
+    assert (first, second) == (0, 0), out + its_out
+    assert "95% interval" in out and "maml_point: 100%" in out
+    assert "95% interval" not in its_out and "maml_point:" not in its_out
+    before, after = out.split("maml_point:   0%")  # the bar, then the first compilation
+    assert "connected to 3 peer ranks" in before and "peer ranks" not in after
     assert_close_rows(rows(together), rows(alone))
     left, right = (ocp.load(f / "checkpoints" / "8") for f in (together, alone))
     assert left.keys() == right.keys()
@@ -164,26 +171,28 @@ def test_two_processes_leave_what_one_leaves(alone, tmp_path):
     assert {"summary.json", "learning_curve.png"} <= names(together)
 
 
-def test_run_goes_on_in_two_processes_and_after_a_kill_in_one(alone, half_way):
+@pytest.mark.parametrize("victim", [0, 1])
+def test_run_goes_on_in_two_processes_and_after_a_kill_in_one(alone, half_way, victim):
     endless = "--training.num-iterations=1000000"
     two = start_two(f"--resume={half_way}", endless)
     wait_for(half_way / "checkpoints" / "10", two)
-    two[1].kill()
+    two[victim].kill()
     killed = time.monotonic()
-    (code, _, errors), (killed_code, _, _) = finish(two)
+    ends = finish(two)
+    (killed_code, _, _), (code, _, errors) = ends[victim], ends[1 - victim]
     assert time.monotonic() - killed < 60
     assert (code != 0, killed_code) == (True, -signal.SIGKILL)
     says = errors.strip().splitlines()
     assert "go on from the last checkpoint" in says[-2]
     resume = f"python -m experiments.run maml_point --resume {half_way}"
     assert says[-1].strip() == resume
-    assert_close_rows(rows(half_way)[:8], rows(alone))
 
     saved = iterations(half_way)[-1]
     number = f"--training.num-iterations={saved + 2}"
     succeed(start(*resume.split()[4:], number))
     assert iterations(half_way)[-1] == saved + 2
     assert [row["iteration"] for row in rows(half_way)] == list(range(saved + 2))
+    assert_close_rows(rows(half_way)[:8], rows(alone))
 
 
 def test_interrupt_of_any_process_stops_all_at_the_same_iteration(half_way):
@@ -191,8 +200,9 @@ def test_interrupt_of_any_process_stops_all_at_the_same_iteration(half_way):
     two = start_two_by_slurm(f"--resume={half_way}", endless)
     wait_for(half_way / "checkpoints" / "10", two)
     two[1].send_signal(signal.SIGINT)
-    (first, out, _), (second, _, _) = finish(two)
+    (first, out, _), (second, silence, _) = finish(two)
     assert (first, second) == (130, 130)
+    assert silence == ""
     assert f"stopped after {iterations(half_way)[-1]} iterations" in out
     assert f"--resume {half_way}" in out
 
@@ -217,6 +227,10 @@ def test_options_of_distributed_are_taken_out_of_the_others():
         (["--distributed", "--coordinator=host", *MEETING[1:]], "HOST:PORT, not host"),
         (["--distributed", *MEETING[:2], "--process-id=2"], "from 0 to 1"),
         (["--distributed", *MEETING[:2], "--process-id=x"], "invalid int value"),
+        (
+            ["--distributed", MEETING[0], "--num-processes=0", "--process-id=0"],
+            "--num-processes must be at least 1, not 0",
+        ),
     ],
 )
 def test_wrong_options_are_refused_with_the_right_ones(options, said):
@@ -232,11 +246,29 @@ def test_processes_with_different_options_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_mistake_in_one_process_ends_all_with_one_line_each(tmp_path):
+    two = start_two(f"--run-dir={tmp_path / 'run'}", second=["--training.sed=1"])
+    (first, _, errors), (second, _, its_errors) = finish(two)
+    assert (first, second) == (2, 2)
+    assert errors == "error: another process stopped; it says why\n"
+    assert "no option --training.sed; did you mean --training.seed?" in its_errors
+    assert its_errors.count("\n") == 1
+
+
 def test_without_a_cluster_the_needed_options_are_named():
     ((code, out, errors),) = finish([start("--distributed")])
     assert (code, out) == (2, "")
     assert len(errors.strip().splitlines()) == 1
     assert "give --coordinator HOST:PORT, --num-processes N and" in errors
+
+
+def test_first_process_that_cannot_listen_asks_for_a_free_port():
+    with socket.create_server(("", 0)) as server:
+        cluster = slurm(server.getsockname()[1])
+        first = cluster | {"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+        ((code, _, errors),) = finish([start("--distributed", environment=first)])
+    assert code in (2, -signal.SIGSEGV)  # JAX 0.10.2 may crash, which leaves last words
+    assert "a free port" in errors.splitlines()[-1] and "None" not in errors
 
 
 @pytest.fixture

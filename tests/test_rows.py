@@ -1,15 +1,20 @@
 """Rows in processes of their own: several at a time, and what their ends leave."""
 
+import json
+import multiprocessing
 import os
 import signal
+import threading
 import time
 from functools import partial
 from pathlib import Path
 
+import jax
 import pytest
 
 from experiments import rows
 from experiments.cli import Interrupted
+from experiments.row_folder import RowFolder, failures_recorded
 
 
 class Folder:
@@ -89,6 +94,40 @@ def test_stop_ends_the_rows_that_run_and_starts_no_other(tmp_path):
         signal.getsignal(signal.SIGTERM),
         signal.getsignal(signal.SIGINT),
     )
+
+
+class FullDisk(Folder):
+    def write(self):
+        super().write()
+        if self.num_writes > 1:
+            raise OSError("no space left")
+
+
+def test_error_here_stops_the_rows_that_run():
+    folder = FullDisk(short=partial(os._exit, 0), long=partial(time.sleep, 60))
+    start = time.monotonic()
+    with pytest.raises(OSError, match="no space left"):
+        rows.run_rows(["short", "long"], folder, processes=2)
+    assert multiprocessing.active_children() == []
+    assert time.monotonic() - start < 30
+
+
+def test_nothing_is_waited_for_where_nothing_runs():
+    waiting = threading.Thread(target=rows._ended, args=({},), daemon=True)
+    waiting.start()
+    waiting.join(timeout=10)
+    assert not waiting.is_alive()
+
+
+@pytest.mark.parametrize("error", [TypeError, OSError, jax.errors.JaxRuntimeError])
+def test_failure_of_any_kind_is_recorded_and_raised(error, tmp_path):
+    (tmp_path / "row").mkdir()
+    folder = RowFolder(tmp_path, {})
+    with pytest.raises(error), failures_recorded(folder, "row"):
+        raise error("out of memory\nand more about it")
+    assert folder.has_failed("row")
+    reason = json.loads((tmp_path / "row" / "row.json").read_text())["failed"]
+    assert reason == f"{error.__name__}: out of memory"
 
 
 @pytest.mark.parametrize("processes, share", [("1", "4"), ("2", "2"), ("8", "1")])

@@ -159,6 +159,10 @@ def test_settings_and_seeds_hold_for_all_points_and_the_rest_is_the_experiments(
         (["--grid=horizon=1,,2"], "--grid takes field=a,b,c"),
         (["--grid=horizon=5,5"], "horizon has 5 twice"),
         (["--grid=horizon=5", "--grid=horizon=6"], "--grid has horizon twice"),
+        (
+            ["--grid=task_set=x/y,x_y"],
+            "_ for a space and for /, has task_set=x_y",
+        ),
         (["--grid=learning_rate=1e-3,0.001"], "are the same point"),
         (["--grid=horizon=5,0"], "horizon=0: horizon must be"),
         (["--grid=task_set=test,tset"], "task_set=tset: no task set 'tset'"),
