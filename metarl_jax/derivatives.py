@@ -14,7 +14,7 @@ from metarl_jax.types import Array, Params
 
 
 def gradient(loss: Callable[..., Any]) -> Callable[..., Params]:
-    """`jax.grad(loss)`, whose own derivative takes half of the time.
+    """`jax.grad(loss)`, whose own derivative is faster.
 
     JAX derives a gradient backwards through its backward pass. Since a Hessian is
     symmetric, the derivative of a gradient is its own transpose: both are here the

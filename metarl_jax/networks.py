@@ -151,9 +151,9 @@ class _Mlp(nn.Module):
 class _Linear(nn.Module):
     """A dense layer whose weight is stored as [outputs, inputs].
 
-    As `flax.linen.Dense`, which stores the transpose: its derivative with respect to
-    the weight is a product that XLA on a CPU computes at half of the speed, since the
-    result has to be transposed (docs/performance.md).
+    As `flax.linen.Dense`, which stores the transpose: the derivative with respect to
+    that is a product whose result has to be transposed, which XLA on a CPU is slow at
+    (docs/performance.md).
     """
 
     num_outputs: int
