@@ -15,6 +15,7 @@ from experiments.experiment import (
     build,
     env_steps_per_iteration,
 )
+from experiments.timing import timed
 from metarl_jax import costs, machine, platform, training
 from metarl_jax.task_axis import largest_divisor
 from metarl_jax.training import RunState
@@ -123,17 +124,6 @@ def _parts(
         run(name, inputs)
     inputs = inputs._replace(adapted=run("adapt", inputs))
     run("collect", inputs)
-    return seconds
-
-
-def timed(run: Callable[[], Any], repeats: int) -> list[float]:
-    """Seconds until the results of `run()` are there, after one untimed run."""
-    jax.block_until_ready(run())
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(run())
-        seconds.append(time.perf_counter() - start)
     return seconds
 
 

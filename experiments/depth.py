@@ -10,11 +10,11 @@ import csv
 import dataclasses
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import experiments
 from experiments import cli
+from experiments.timing import timed
 from metarl_jax import platform
 
 
@@ -66,22 +66,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(options: Options, num_steps: int, rematerialize: bool) -> Depth:
     """Compiles and times the gradient of one task's outer loss."""
-    import jax
     import optax
 
     program, params, trial = _program(options, num_steps, rematerialize)
-    gradient = jax.block_until_ready(program(params, trial))
-    seconds = []
-    for _ in range(options.repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(program(params, trial))
-        seconds.append(time.perf_counter() - start)
+    seconds = timed(lambda: program(params, trial), options.repeats)
     return Depth(
         num_steps,
         rematerialize,
         program.memory_analysis().temp_size_in_bytes / 1e6,
         statistics.median(seconds),
-        float(optax.tree.norm(gradient)),
+        float(optax.tree.norm(program(params, trial))),
     )
 
 

@@ -26,6 +26,7 @@ from experiments.run_directory import RunDirectory
 from experiments.trainer import train
 from metarl_jax import platform, plots
 from metarl_jax.run_files import replace_file, write_json
+from metarl_jax.run_logs import CSV_NAME, read_metrics
 
 
 class Summary(NamedTuple):
@@ -151,9 +152,8 @@ def compiled_seconds(path: Path) -> float | None:
     Returns:
       None if there are less than two chunks.
     """
-    table = np.genfromtxt(path, delimiter=",", names=True, ndmin=1)
-    num_seeds = len(np.unique(table["seed"]))
-    seconds = table["seconds"][table["seed"] == table["seed"][0]]
+    seconds_of_seeds = read_metrics(path)["seconds"]
+    num_seeds, seconds = len(seconds_of_seeds), seconds_of_seeds[0]
     starts = np.flatnonzero(np.diff(seconds, prepend=-1.0))
     lengths = np.diff(starts, append=len(seconds))[1:]
     taken = np.diff(seconds[starts])
@@ -191,11 +191,9 @@ def _measured(path: Path) -> Iterator[None]:
 
 def _learning_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Environment steps [I], and returns at the last stage [S, I]."""
-    table = np.genfromtxt(path / "metrics.csv", delimiter=",", names=True, ndmin=1)
-    last = [name for name in table.dtype.names if name.startswith("return_")][-1]
-    seeds = np.unique(table["seed"])
-    steps = table["env_steps"][table["seed"] == seeds[0]]
-    return steps, np.stack([table[last][table["seed"] == seed] for seed in seeds])
+    metrics = read_metrics(path / CSV_NAME)
+    last = [name for name in metrics if name.startswith("return_")][-1]
+    return metrics["env_steps"][0], metrics[last]
 
 
 def _cells(row: dict[str, Any], shown: dict[str, Any], num_steps: int) -> list[str]:

@@ -16,7 +16,7 @@ from experiments.experiment import Experiment, Problem, build, env_steps_per_ite
 from experiments.run_directory import RunDirectory, document
 from metarl_jax import plots, processes
 from metarl_jax.checkpoints import Checkpoints
-from metarl_jax.run_logs import MetricsLog
+from metarl_jax.run_logs import MetricsLog, read_metrics
 from metarl_jax.training import RunState
 from metarl_jax.types import Metrics
 
@@ -92,17 +92,11 @@ def check_resumable(directory: RunDirectory, experiment: Experiment) -> None:
 
 def draw_learning_curve(directory: RunDirectory) -> None:
     """Draws the returns in metrics.csv."""
-    table = np.genfromtxt(directory.metrics, delimiter=",", names=True, ndmin=1)
-    stages = [name for name in table.dtype.names if name.startswith("return_")]
-    seeds = np.unique(table["seed"])
-    returns = np.stack(
-        [
-            np.stack([table[name][table["seed"] == seed] for name in stages], axis=-1)
-            for seed in seeds
-        ]
-    )
-    iterations = table["iteration"][table["seed"] == seeds[0]]
-    plots.learning_curve(iterations, returns).savefig(directory.learning_curve, dpi=150)
+    metrics = read_metrics(directory.metrics)
+    stages = [name for name in metrics if name.startswith("return_")]
+    returns = np.stack([metrics[name] for name in stages], axis=-1)
+    figure = plots.learning_curve(metrics["iteration"][0], returns)
+    figure.savefig(directory.learning_curve, dpi=150)
 
 
 def _crosses(before: int, done: int, period: int) -> bool:

@@ -94,6 +94,17 @@ class MetricsLog:
         return b""
 
 
+def read_metrics(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The columns of a metrics.csv, [S, I] each; `return` is `return_0`, ..."""
+    table = np.genfromtxt(path, delimiter=",", names=True, ndmin=1)
+    seeds = np.unique(table["seed"])
+    rows_of = [table["seed"] == seed for seed in seeds]
+    return {
+        name: np.stack([table[name][rows] for rows in rows_of])
+        for name in table.dtype.names
+    }
+
+
 def _drop_rows(path: Path, start_iteration: int) -> None:
     """Keeps the header and the whole rows of iterations before `start_iteration`."""
     if not path.exists():
