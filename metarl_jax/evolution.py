@@ -6,8 +6,6 @@ import jax
 import jax.flatten_util
 import jax.numpy as jnp
 import optax
-from evosax.algorithms.distribution_based.open_es import Open_ES
-from evosax.core.fitness_shaping import identity_fitness_shaping_fn
 
 from metarl_jax.checks import require
 from metarl_jax.types import Array, Key, Params
@@ -46,6 +44,9 @@ def evolution_gradient(
       Song et al., ES-MAML: Simple Hessian-Free Meta Learning (2020),
       https://arxiv.org/abs/1910.01215
     """
+    from evosax.algorithms.distribution_based.open_es import Open_ES  # slow to import
+    from evosax.core.fitness_shaping import identity_fitness_shaping_fn
+
     even = population_size >= 2 and population_size % 2 == 0
     require(even, f"population_size must be even, 2 or more, not {population_size}")
     require(std > 0, f"std must be above 0, not {std}")

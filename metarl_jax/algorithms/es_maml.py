@@ -6,10 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from evosax.algorithms.distribution_based.open_es import Open_ES
-from evosax.core.fitness_shaping import (
-    centered_rank_fitness_shaping_fn,
-)
 from jax.flatten_util import ravel_pytree
 
 from metarl_jax.checks import require, require_positive
@@ -61,6 +57,9 @@ def es_maml(env: Environment, config: EsMamlConfig, axis: TaskAxis) -> MetaAlgor
       Salimans et al., Evolution Strategies as a Scalable Alternative to Reinforcement
       Learning (2017), https://arxiv.org/abs/1703.03864
     """
+    from evosax.algorithms.distribution_based.open_es import Open_ES  # slow to import
+    from evosax.core.fitness_shaping import centered_rank_fitness_shaping_fn
+
     policy = mlp_policy(env.observation_space, env.action_space, config.network)
     adaptation = inner_loop(policy, config)
     adapt = collect_trial(env, policy, adaptation, config)
