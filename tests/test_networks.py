@@ -1,0 +1,35 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnax.environments import spaces
+
+from metarl_jax.networks import NetworkConfig, mlp_policy
+
+SPACE = spaces.Box(-1.0, 1.0, (3,))
+
+
+def layers(params):
+    return params["params"]["_Mlp_0"]
+
+
+def test_layers_are_those_of_flax_with_the_weight_transposed():
+    policy = mlp_policy(SPACE, spaces.Box(-1.0, 1.0, (2,)), NetworkConfig((5, 4)))
+    params = policy.init(jax.random.key(0))
+    observation = jnp.array([0.3, -0.2, 0.9])
+    hidden = observation
+    for name in ("hidden_0", "hidden_1", "output"):
+        layer = layers(params)[name]
+        dense = nn.Dense(len(layer["bias"]))
+        dense_params = {"kernel": layer["weight"].T, "bias": layer["bias"]}
+        output = dense.apply({"params": dense_params}, hidden)
+        hidden = nn.tanh(output)
+    mean = policy.apply(params, observation, ())[0].mode()
+    np.testing.assert_allclose(mean, output, rtol=1e-6)
+
+
+def test_hidden_weights_start_orthogonal_with_gain_root_two():
+    policy = mlp_policy(SPACE, spaces.Discrete(2), NetworkConfig((6,)))
+    weight = layers(policy.init(jax.random.key(1)))["hidden_0"]["weight"]
+    assert weight.shape == (6, 3)
+    np.testing.assert_allclose(weight.T @ weight, 2 * np.eye(3), atol=1e-5)
