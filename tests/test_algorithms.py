@@ -122,10 +122,12 @@ LEARNERS = {
     PrompConfig: PROMP,
     CaviaConfig: CaviaConfig(**LEARNING | FAST_ADAM | {"inner_step_sizes": (1.0,)}),
     ReptileConfig: ReptileConfig(**LEARNING),
-    ImamlConfig: ImamlConfig(**LEARNING | FAST_ADAM | {"inner_step_sizes": (0.15,)}),
+    ImamlConfig: ImamlConfig(
+        **LEARNING | {"inner_step_sizes": (0.15,), "outer": AdamConfig(1e-2)}
+    ),
     EsMamlConfig: EsMamlConfig(**LEARNING | EVOLUTION),
 }
-FLOORS = {EsMamlConfig: -4.3, ImamlConfig: -4.1}
+FLOORS = {EsMamlConfig: -4.3, ImamlConfig: -3.9}
 
 
 def uniform_goal(key):

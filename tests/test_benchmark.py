@@ -89,6 +89,8 @@ def start(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a background job of a shell would ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -277,7 +279,7 @@ def test_comparison_says_what_else_differs():
     old.experiments["maml_point"]["environment"] = "cartpole"
     lines = benchmark_report.comparison(new, old, "old.json")
     assert "may have other causes" in lines[1]
-    assert lines[2:-1] == [
+    assert lines[2:-2] == [
         "  cpu: fast, was slow",
         "  packages.jax: 2, was 1",
         "  maml_point.environment: point, was cartpole",
@@ -286,7 +288,13 @@ def test_comparison_says_what_else_differs():
 
 def test_comparison_of_two_commits_alone_has_no_other_cause():
     new, old = results(row(), git="b"), results(row(), git="a")
-    assert len(benchmark_report.comparison(new, old, "old.json")) == 2
+    of_few_repeats, _ = benchmark_report.comparison(new, old, "old.json")[1:]
+    assert "less than 5 repeats" in of_few_repeats
+
+
+def test_comparison_of_many_repeats_warns_of_nothing():
+    many = results(row(seconds={"iteration": [1.0] * 5}))
+    assert len(benchmark_report.comparison(many, many, "old.json")) == 2
 
 
 def test_ideal_is_constant_on_a_cpu_and_proportional_up_to_the_roofline_elsewhere():
