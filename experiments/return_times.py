@@ -68,7 +68,10 @@ class ReturnTimes(RowFolder):
         replace_file(self.path / "table.md", text.encode())
         lines = [[name, *map(row.get, _COLUMNS)] for name, row in rows.items()]
         write_table(self.path / "table.csv", ("row", *_COLUMNS), lines)
-        curves = {name: self._curve(name) for name in good(rows)}
+        curves = {}
+        for name in good(rows):
+            of_all_seeds = curves.setdefault(name.rpartition("_")[0], [])
+            of_all_seeds.append(self._curve(name))
         if curves:
             figure = plots.returns_against_time(curves, self.target)
             figure.savefig(self.path / "return.png", dpi=150)

@@ -36,7 +36,7 @@ def learning_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure
         the S seeds.
     """
     means = {
-        name: (steps, np.mean(returns, axis=0))
+        name: [(steps, np.mean(returns, axis=0))]
         for name, (steps, returns) in curves.items()
     }
     figure, axes = _many_lines(means)
@@ -45,12 +45,12 @@ def learning_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure
 
 
 def returns_against_time(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], target: float
+    curves: Mapping[str, Sequence[tuple[ArrayLike, ArrayLike]]], target: float
 ) -> Figure:
     """The return on held-out tasks of several runs against wall-clock seconds.
 
     Args:
-      curves: name -> (seconds [I], returns [I]).
+      curves: name -> (seconds [I], returns [I]) of each seed.
       target: the return that the runs are to reach, drawn as a level.
     """
     figure, axes = _many_lines(curves, marker=".")
@@ -81,6 +81,7 @@ def comparison(rows: Mapping[str, Mapping]) -> Figure:
         panel.set_title(_stage_name(step))
         panel.grid(alpha=0.3)
     panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(-0.5, len(names) - 0.5)
     figure.supxlabel("return on held-out tasks, with its interval")
     return figure
 
@@ -218,14 +219,21 @@ def depth(curves: Mapping[str, Sequence[tuple[int, float, float]]]) -> Figure:
 
 
 def _many_lines(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], marker: str | None = None
+    curves: Mapping[str, Sequence[tuple[ArrayLike, ArrayLike]]],
+    marker: str | None = None,
 ):
-    """Lines (x [I], y [I]) by name, with a legend outside."""
+    """Lines (x [I], y [I]) by name, those of one name alike, with a legend outside."""
     figure = Figure(figsize=(2 * _SIZE[0], 1.5 * _SIZE[1]), layout="constrained")
     axes = figure.subplots()
-    for index, (name, (x, y)) in enumerate(curves.items()):
-        style = _LINES[index // 10 % len(_LINES)]
-        axes.plot(x, y, style, marker=marker, label=name, alpha=0.8)
+    for index, (name, lines) in enumerate(curves.items()):
+        look = {
+            "linestyle": _LINES[index // 10 % len(_LINES)],
+            "color": f"C{index % 10}",
+            "marker": marker,
+            "alpha": 0.8,
+        }
+        for number, (x, y) in enumerate(lines):
+            axes.plot(x, y, label=None if number else name, **look)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right center")
     return figure, axes
