@@ -34,8 +34,9 @@ class TrustRegionConfig:
     conjugate_gradient_steps: int = 10
     backtrack_ratio: float = 0.8
     max_backtracks: int = 15
-    # rows of each rollout that Fisher products use; None: all. The direction of the
-    # step is then an estimate; its length and whether it is taken still go by all rows
+    # rows of each rollout that Fisher products use, and adapt to; None: all. The
+    # direction of the step and its first length are then estimates; the gradient, and
+    # whether a step is taken, still go by all rows
     fisher_rows: int | None = None
 
     def __post_init__(self):
