@@ -83,11 +83,8 @@ def restore(
 
 def check_resumable(directory: RunDirectory, experiment: Experiment) -> None:
     """Raises ValueError if the newest checkpoint is of another configuration."""
-    checkpoints = Checkpoints(directory.checkpoints)
-    if checkpoints.latest() is not None:
-        initial_state = build(experiment).initial_state
-        example = jax.eval_shape(partial(initial_state, experiment.training))
-        checkpoints.restore(example)
+    if Checkpoints(directory.checkpoints).latest() is not None:
+        restore(directory, build(experiment), experiment)
 
 
 def draw_learning_curve(directory: RunDirectory) -> None:
