@@ -68,6 +68,11 @@ class Distribution(Protocol):
         """The action that the policy takes when it does not explore."""
 
 
+def _forget(memory: Memory, action: Array, reward: Array, ended: Array) -> Memory:
+    """The memory of a policy that learns nothing from what its actions lead to."""
+    return memory
+
+
 class Policy(NamedTuple):
     """Acts in one environment; all functions are for one observation."""
 
@@ -75,8 +80,27 @@ class Policy(NamedTuple):
     # (params, observation, memory) -> (distribution, memory)
     apply: Callable[[Params, Array, Memory], tuple[Distribution, Memory]]
     initial_memory: Memory = ()
+    # (memory, action, reward, ended) -> memory; after each step. `ended`: the next
+    # observation is the first one of an episode
+    remember: Callable[[Memory, Array, Array, Array], Memory] = _forget
     # (params, observation) -> layer name -> its output, before the non-linearity
     activations: Callable[[Params, Array], dict[str, Array]] | None = None
+
+
+class SequenceModel(NamedTuple):
+    """A network with a memory: one step at a time, or a whole sequence at once.
+
+    Both ways compute the same: `unroll` from a memory gives what `step` gives when it
+    is applied L times. Functions of one sequence; batch them with `jax.vmap`.
+    """
+
+    init: Callable[[Key], Params]
+    initial_memory: Memory
+    # (params, inputs [D], memory) -> (features [H], memory)
+    step: Callable[[Params, Array, Memory], tuple[Array, Memory]]
+    # (params, inputs [L, D], memory) -> (features [L, H], memory)
+    unroll: Callable[[Params, Array, Memory], tuple[Array, Memory]]
+    num_features: int  # H
 
 
 class Rollout(NamedTuple):

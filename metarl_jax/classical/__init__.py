@@ -1,0 +1,1 @@
+"""Agents and values that are computed rather than learned."""
