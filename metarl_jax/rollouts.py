@@ -44,10 +44,46 @@ def collect(
       A rollout with axes [T, E], T = `env.horizon`, through which no gradient flows.
     """
     keys = jax.random.split(key, num_episodes)
-    rows = jax.vmap(
-        lambda row_key: _collect_row(row_key, env, policy, params, task), out_axes=1
-    )
+    act = _Act(env, policy, params, task)
+    rows = jax.vmap(lambda key: _collect_row(key, act, policy.initial_memory)[1], 0, 1)
     return jax.lax.stop_gradient(rows(keys))  # data: losses differentiate log_prob
+
+
+def collect_lives(
+    key: Key,
+    env: Environment,
+    policy: Policy,
+    params: Params,
+    task: Task,
+    num_stages: int,
+    num_lives: int,
+) -> Rollout:
+    """Trials in which the memory of the policy is all that adapts.
+
+    A life is a sequence of rows as in `collect`, through which the memory lives on;
+    to the memory the end of a row is the end of an episode.
+
+    Args:
+      key: consumed.
+      env: the environment; only its `reset` and `step` are called.
+      policy: who acts.
+      params: of the policy.
+      task: one task.
+      num_stages: K + 1, rows of one life.
+      num_lives: E; independent of each other.
+
+    Returns:
+      A trial with axes [K+1, T, E], through which no gradient flows.
+    """
+    act = _Act(env, policy, params, task)
+
+    def life(key: Key) -> Rollout:
+        memory = jax.tree.map(jnp.asarray, policy.initial_memory)
+        row = lambda memory, key: _collect_row(key, act, memory)
+        return jax.lax.scan(row, memory, jax.random.split(key, num_stages))[1]
+
+    lives = jax.vmap(life, out_axes=2)
+    return jax.lax.stop_gradient(lives(jax.random.split(key, num_lives)))
 
 
 def ended(rollout: Rollout) -> Array:
@@ -81,24 +117,34 @@ def first_episode_length(rollout: Rollout) -> Array:
     return jnp.sum(_episode_start(ended(rollout)) == 0, axis=0)
 
 
+class _Act(NamedTuple):
+    """Who acts where."""
+
+    env: Environment
+    policy: Policy
+    params: Params
+    task: Task
+
+
 class _Carry(NamedTuple):
     observation: Array
     state: Any
     memory: Memory
 
 
-def _collect_row(
-    key: Key, env: Environment, policy: Policy, params: Params, task: Task
-) -> Rollout:
+def _collect_row(key: Key, act: _Act, memory: Memory) -> tuple[Memory, Rollout]:
+    env, policy, params, task = act
     reset_key, scan_key = jax.random.split(key)
 
-    def step(carry: _Carry, key: Key) -> tuple[_Carry, Rollout]:
+    def step(carry: _Carry, inputs: tuple[Key, Array]) -> tuple[_Carry, Rollout]:
+        key, is_last = inputs
         act_key, step_key, reset_key = jax.random.split(key, 3)
         distribution, memory = policy.apply(params, carry.observation, carry.memory)
         action = distribution.sample(act_key)
         observation, state, reward, terminated, truncated, info = env.step(
             step_key, carry.state, action, task
         )
+        ended = terminated | truncated
         transition = Rollout(
             observation=carry.observation,
             action=action,
@@ -110,15 +156,21 @@ def _collect_row(
             metrics=info,
         )
         observation, state = jax.tree.map(
-            lambda new, old: jnp.where(terminated | truncated, new, old),
+            lambda new, old: jnp.where(ended, new, old),
             env.reset(reset_key, task),
             (observation, state),
         )
+        memory = policy.remember(memory, action, reward, ended | is_last)
         return _Carry(observation, state, memory), transition
 
-    observation, state = env.reset(reset_key, task)
-    carry = _Carry(observation, state, policy.initial_memory)
-    return jax.lax.scan(step, carry, jax.random.split(scan_key, env.horizon))[1]
+    inputs = jax.random.split(scan_key, env.horizon), _is_last(env.horizon)
+    carry = _Carry(*env.reset(reset_key, task), memory)
+    carry, row = jax.lax.scan(step, carry, inputs)
+    return carry.memory, row
+
+
+def _is_last(num_steps: int) -> Array:
+    return jnp.arange(num_steps) == num_steps - 1
 
 
 def _episode_start(ended: Array) -> Array:
