@@ -1,4 +1,4 @@
-"""Policies and value functions; the only file that knows flax."""
+"""Policies and value functions."""
 
 import dataclasses
 import math
@@ -142,13 +142,13 @@ class _Mlp(nn.Module):
         activation = _ACTIVATIONS[self.config.activation]
         for index, size in enumerate(self.config.hidden_sizes):
             init = nn.initializers.orthogonal(math.sqrt(2))
-            layer = _Linear(size, init, name=f"hidden_{index}")
+            layer = Linear(size, init, name=f"hidden_{index}")
             hidden = activation(layer(hidden))
         init = nn.initializers.orthogonal(self.output_gain)
-        return _Linear(self.num_outputs, init, name="output")(hidden)
+        return Linear(self.num_outputs, init, name="output")(hidden)
 
 
-class _Linear(nn.Module):
+class Linear(nn.Module):
     """A dense layer whose weight is stored as [outputs, inputs].
 
     As `flax.linen.Dense`, which stores the transpose: the derivative with respect to
@@ -169,7 +169,7 @@ class _Linear(nn.Module):
 
 def _layer_outputs(module: nn.Module, params: Params, observation: Array):
     """The output of each dense layer, by its name."""
-    is_layer = lambda layer, method: isinstance(layer, _Linear)
+    is_layer = lambda layer, method: isinstance(layer, Linear)
     _, state = module.apply(
         params, observation, capture_intermediates=is_layer, mutable=["intermediates"]
     )
