@@ -142,13 +142,13 @@ class _Mlp(nn.Module):
         activation = _ACTIVATIONS[self.config.activation]
         for index, size in enumerate(self.config.hidden_sizes):
             init = nn.initializers.orthogonal(math.sqrt(2))
-            layer = Linear(size, init, name=f"hidden_{index}")
+            layer = _Linear(size, init, name=f"hidden_{index}")
             hidden = activation(layer(hidden))
         init = nn.initializers.orthogonal(self.output_gain)
-        return Linear(self.num_outputs, init, name="output")(hidden)
+        return _Linear(self.num_outputs, init, name="output")(hidden)
 
 
-class Linear(nn.Module):
+class _Linear(nn.Module):
     """A dense layer whose weight is stored as [outputs, inputs].
 
     As `flax.linen.Dense`, which stores the transpose: the derivative with respect to
@@ -169,7 +169,7 @@ class Linear(nn.Module):
 
 def _layer_outputs(module: nn.Module, params: Params, observation: Array):
     """The output of each dense layer, by its name."""
-    is_layer = lambda layer, method: isinstance(layer, Linear)
+    is_layer = lambda layer, method: isinstance(layer, _Linear)
     _, state = module.apply(
         params, observation, capture_intermediates=is_layer, mutable=["intermediates"]
     )
