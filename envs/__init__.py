@@ -20,6 +20,7 @@ from envs.tasks import TaskDistribution
 ENVIRONMENTS = {
     "bernoulli_bandit": "envs.bernoulli_bandit",
     "cartpole": "envs.cartpole",
+    "gaussian_bandit": "envs.gaussian_bandit",
     "half_cheetah_velocity": "envs.half_cheetah_velocity",
     "pendulum": "envs.pendulum",
     "point": "envs.point",

@@ -355,10 +355,35 @@ def test_bandit_has_as_many_arms_and_pulls_as_asked_for():
     assert_uniform(arms, 0.0, 1.0)
 
 
+def test_gaussian_bandit_pays_the_mean_of_the_arm_pulled_plus_noise():
+    env, _ = envs.make("gaussian_bandit", num_arms=3, reward_noise=0.5)
+    task = jnp.array([-1.0, 2.0, 0.5])
+    keys = jax.random.split(KEY, 20_000)
+    _, state = env.reset(KEY, task)
+    pull = jax.jit(jax.vmap(env.step, in_axes=(0, None, None, None)))
+    for arm in range(3):
+        _, _, reward, _, _, info = pull(keys, state, arm, task)
+        # 5 standard errors, of the mean and of the standard deviation
+        np.testing.assert_allclose(reward.mean(), task[arm], atol=5 * 0.5 / 20_000**0.5)
+        np.testing.assert_allclose(reward.std(), 0.5, atol=5 * 0.5 / 40_000**0.5)
+        np.testing.assert_allclose(info["regret"], 2.0 - task[arm], rtol=1e-6)
+
+
+def test_gaussian_bandit_draws_standard_normal_means():
+    env, tasks = envs.make("gaussian_bandit", num_arms=7, horizon=30)
+    assert (env.action_space.n, env.horizon) == (7, 30)
+    arms = drawn(tasks.train)
+    assert arms.shape == (4096, 7)
+    np.testing.assert_allclose(arms.mean(axis=0), 0.0, atol=5 / 4096**0.5)
+    np.testing.assert_allclose(arms.std(axis=0), 1.0, atol=5 / 8192**0.5)
+
+
 @pytest.mark.parametrize(
     ("name", "option", "value", "choices"),
     [
         ("bernoulli_bandit", "num_arms", 1, "num_arms must be an integer >= 2"),
+        ("gaussian_bandit", "num_arms", 1, "num_arms must be an integer >= 2"),
+        ("gaussian_bandit", "reward_noise", -1, "reward_noise must be a number >= 0"),
         ("cartpole", "signed_force", 1, "signed_force must be True or False"),
         ("pendulum", "signed_torque", None, "signed_torque must be True or False"),
         (
