@@ -25,24 +25,39 @@ from metarl_jax.algorithms import (
     MultiTaskConfig,
     PrompConfig,
     ReptileConfig,
+    Rl2Config,
     make,
 )
 from metarl_jax.algorithms.e_maml import outcome_advantage
-from metarl_jax.gradient_methods import InnerConfig, inner_loop, meta_objective
+from metarl_jax.gradient_methods import (
+    InnerConfig,
+    MetaGradientConfig,
+    inner_loop,
+    meta_objective,
+)
 from metarl_jax.networks import NetworkConfig, is_hidden, mlp_policy
 from metarl_jax.optimizers import AdamConfig, ProximalConfig
+from metarl_jax.sequence_models import GruConfig
 from metarl_jax.task_axis import TaskAxis
 
 ENV = Point(horizon=5)
 NETWORK = NetworkConfig(hidden_sizes=(4,), initial_std=0.7)
 SMALL = {"num_episodes": 3, "inner_step_sizes": (0.5, 0.25), "network": NETWORK}
 GOALS = jnp.array([[0.3, 0.2], [-0.4, 0.1], [0.0, -0.3], [0.2, -0.2]])
-EVERY = pytest.mark.parametrize("kind", ALGORITHMS, ids=lambda kind: kind.__name__)
+
+
+def each(kinds):
+    return pytest.mark.parametrize("kind", kinds, ids=lambda kind: kind.__name__)
+
+
+EVERY = each(ALGORITHMS)
 
 
 def small(kind, **options):
     if kind is EsMamlConfig:
         options = {"population_size": 4} | options
+    if kind is Rl2Config:
+        return Rl2Config(**{"num_episodes": 3, "memory": GruConfig(4)} | options)
     return kind(**SMALL | options)
 
 
@@ -76,10 +91,10 @@ def test_update_keeps_the_structure_of_the_state_and_gives_finite_metrics(kind):
 def test_gradient_is_the_one_whose_norm_update_reports(kind):
     algorithm, state, trials = started(kind)
     _, _, metrics = after_update(kind)
-    reported = metrics.get("gradient_norm", metrics.get("displacement"))
     if algorithm.gradient is None:
-        assert reported is None
+        assert kind in (EsMamlConfig, FromScratchConfig, Rl2Config)
         return
+    reported = metrics.get("gradient_norm", metrics.get("displacement"))
     norm = optax.tree.norm(probe.quick_jit(algorithm.gradient)(state, trials))
     np.testing.assert_allclose(norm, reported, rtol=1e-5)
 
@@ -100,7 +115,7 @@ def test_trial_has_a_stage_before_and_after_each_adaptation(kind):
     assert trial.reward.shape == (3, ENV.horizon, 3)
 
 
-@EVERY
+@each([kind for kind in ALGORITHMS if kind is not Rl2Config])
 def test_adaptation_starts_from_a_policy_that_can_act(kind):
     algorithm, state, _ = started(kind)
     start = algorithm.adaptation.init(state.params).params
@@ -117,7 +132,9 @@ FAST_ADAM = {"outer": AdamConfig(learning_rate=2e-2)}
 PROMP = PrompConfig(**LEARNING, outer=ProximalConfig(learning_rate=1e-2))
 EVOLUTION = {"num_episodes": 4, "perturbation": 0.1, "learning_rate": 5e-2}
 LEARNERS = {
-    kind: kind(**LEARNING | FAST_ADAM) for kind in ALGORITHMS if hasattr(kind, "outer")
+    kind: kind(**LEARNING | FAST_ADAM)
+    for kind in ALGORITHMS
+    if issubclass(kind, MetaGradientConfig)
 } | {
     PrompConfig: PROMP,
     CaviaConfig: CaviaConfig(**LEARNING | FAST_ADAM | {"inner_step_sizes": (1.0,)}),
@@ -134,11 +151,7 @@ def uniform_goal(key):
     return jax.random.uniform(key, (2,), minval=-0.5, maxval=0.5)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [kind for kind in LEARNERS if kind is not MultiTaskConfig],
-    ids=lambda kind: kind.__name__,
-)
+@each([kind for kind in LEARNERS if kind is not MultiTaskConfig])
 def test_algorithm_learns_point_navigation(kind):
     """A point that stays where it starts returns -5.7; a random policy, adapted, -4."""
     after = learning_curve(LEARNERS[kind], uniform_goal)[-10:].mean()
@@ -153,7 +166,8 @@ def test_policy_for_all_tasks_learns_when_there_is_one_task():
 
 
 def test_every_algorithm_that_learns_has_a_learning_test():
-    assert set(LEARNERS) == set(ALGORITHMS) - {FromScratchConfig}
+    elsewhere = {Rl2Config}  # tests/test_rl2.py
+    assert set(LEARNERS) | elsewhere == set(ALGORITHMS) - {FromScratchConfig}
 
 
 def learning_curve(config, goal, num_iterations=60):

@@ -9,9 +9,9 @@ import probe
 import pytest
 
 import envs
-from envs.bernoulli_bandit import BernoulliBandit
 from metarl_jax import training
 from metarl_jax.algorithms import Rl2Config, make
+from metarl_jax.classical.bandit_values import bayes_optimal_value
 from metarl_jax.sequence_models import GruConfig
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
@@ -34,12 +34,12 @@ def learning_curve(config, env, sample_task, num_tasks, num_iterations):
 
 
 def test_rl2_nears_the_bayes_optimal_return_of_two_arms():
-    """Of 5 pulls of two arms: random 2.5, the Bayes-optimal agent 3.13."""
     env, tasks = envs.make("bernoulli_bandit", num_arms=2, horizon=5)
     config = Rl2Config(0, memory=GruConfig(16), discount=1.0, outer=PPO)
     returns = learning_curve(config, env, tasks.train, 256, 120)
-    assert returns[0] < 2.7
-    assert returns[-20:].mean() > 3.0
+    best = bayes_optimal_value(num_arms=2, num_pulls=5)
+    assert returns[0] < 2.7 < 0.98 * best
+    assert 0.98 * best < returns[-20:].mean() < 1.01 * best
 
 
 def opposite_arms(key):
@@ -50,45 +50,38 @@ def opposite_arms(key):
 @pytest.mark.parametrize("outer", [PPO, TRPO], ids=["ppo", "trpo"])
 def test_what_an_episode_teaches_is_used_in_the_next(outer):
     """One pull an episode, four episodes: at best 0.5 + 3, at random 2."""
+    env, _ = envs.make("bernoulli_bandit", num_arms=2, horizon=1)
     config = Rl2Config(3, memory=GruConfig(8), discount=1.0, outer=outer)
-    returns = learning_curve(config, BernoulliBandit(2, 1), opposite_arms, 64, 60)
+    returns = learning_curve(config, env, opposite_arms, 64, 60)
     assert returns[:2].mean() < 2.4
     assert returns[-5:].mean() > 3.3
 
 
 @cache
-def updated(outer, segment_length=None):
-    """Parameters before and after an update on long trials, metrics, temporaries."""
-    env, tasks = envs.make("bernoulli_bandit", num_arms=3, horizon=100)
-    memory = GruConfig(8, segment_length)
-    algorithm = make(env, Rl2Config(1, memory=memory, outer=outer), TaskAxis())
+def updated(outer):
+    """Parameters before an update, the state after it, and metrics."""
+    env, tasks = envs.make("bernoulli_bandit", num_arms=3, horizon=10)
+    config = Rl2Config(1, memory=GruConfig(8), outer=outer)
+    algorithm = make(env, config, TaskAxis())
     state = algorithm.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 8)
     collect = jax.vmap(lambda key: algorithm.adapt(key, state.params, tasks.train(key)))
     trials = probe.quick_jit(collect)(keys)
-    update = jax.jit(algorithm.update).lower(keys[0], state, trials).compile()
-    memory = update.memory_analysis().temp_size_in_bytes
-    return state.params, *update(keys[0], state, trials), memory
+    update = probe.quick_jit(algorithm.update)
+    return state.params, *update(keys[0], state, trials)
 
 
 def test_trust_region_holds_the_policy_and_improves_it():
-    _, _, metrics, _ = updated(TRPO)
+    _, _, metrics = updated(TRPO)
     assert 0 < metrics["kl"] <= TRPO.max_kl
     assert metrics["loss_improvement"] > 0
     assert metrics["value_loss"] > 0
 
 
 def test_trust_region_leaves_the_value_function_to_its_own_memory():
-    before, state, _, _ = updated(TRPO)
+    before, state, _ = updated(TRPO)
     assert set(before) == {"memory", "action"}
     assert set(state.optimizer_state.value_params) == {"memory", "value"}
-
-
-def test_segments_learn_the_same_in_less_memory():
-    _, whole, _, memory = updated(PPO)
-    _, parts, _, less = updated(PPO, segment_length=10)
-    assert probe.relative_error(parts.params, whole.params) < 1e-2
-    assert less < 0.6 * memory
 
 
 def test_trial_is_consecutive_episodes_of_several_lives():
