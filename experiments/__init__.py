@@ -17,6 +17,7 @@ EXPERIMENTS = {
     "maml_bernoulli_bandit": "experiments.maml_bernoulli_bandit",
     "maml_pendulum": "experiments.maml_pendulum",
     "maml_half_cheetah_velocity": "experiments.maml_half_cheetah_velocity",
+    "rl2_bernoulli_bandit": "experiments.rl2_bernoulli_bandit",
 }
 
 # name -> the module that holds its COMPARISON

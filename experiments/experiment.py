@@ -17,6 +17,7 @@ from metarl_jax.evaluation import (
     adaptation_returns,
     check_task_set,
 )
+from metarl_jax.gradient_methods import InnerConfig
 from metarl_jax.numbers import split_numbers
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.task_axis import TaskAxis, default_task_axis
@@ -60,6 +61,11 @@ class Experiment:
     def __post_init__(self):
         steps = self.oracle_iterations
         require(steps >= 0, f"oracle_iterations must be 0 or more, not {steps}")
+        require(
+            steps == 0 or isinstance(self.algorithm, InnerConfig),
+            "an oracle learns with the inner loop of a gradient-based algorithm; for "
+            "others set oracle_iterations to 0",
+        )
 
 
 class Problem(NamedTuple):

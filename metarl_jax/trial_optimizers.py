@@ -38,6 +38,7 @@ class TrialProximalConfig(MinibatchConfig):
 
     clip_range: float = 0.2
     value_coefficient: float = 0.5
+    # of a bonus for entropy; falls as the learning rate does
     entropy_coefficient: float = 0.01
 
     def __post_init__(self):
@@ -75,6 +76,18 @@ class Lesson(NamedTuple):
     target: Array  # [K+1, T, E]; the return from each step on, in units of the scale
 
 
+class PpoLesson(NamedTuple):
+    """A lesson, and what entropy is worth meanwhile."""
+
+    lesson: Lesson
+    entropy_coefficient: Array  # []
+
+
+class PpoState(NamedTuple):
+    optimizer_state: Any
+    iteration: Array  # []
+
+
 class TrialOptimizer(NamedTuple):
     """Improves the parameters of `TrialNetworks` on the trials of N tasks."""
 
@@ -102,7 +115,8 @@ def ppo(
 ) -> TrialOptimizer:
     """Several epochs of clipped steps on minibatches of trials."""
 
-    def loss(params: Params, lessons: Lesson) -> tuple[Array, Metrics]:
+    def loss(params: Params, batch: PpoLesson) -> tuple[Array, Metrics]:
+        lessons, entropy_coefficient = batch
         features = _features(networks, params, lessons.trial)
         distribution = networks.action(params, features)
         error = networks.value(params, features) - lessons.target
@@ -115,7 +129,7 @@ def ppo(
         total = (
             parts["policy_loss"]
             + config.value_coefficient * parts["value_loss"]
-            - config.entropy_coefficient * parts["entropy"]
+            - entropy_coefficient[0] * parts["entropy"]
         )
         return total, parts
 
@@ -124,11 +138,17 @@ def ppo(
     def init(key: Key) -> tuple[Params, Any]:
         policy_key, value_key = jax.random.split(key)
         params = networks.init_value(value_key) | networks.policy.init(policy_key)
-        return params, descent.init(params)
+        return params, PpoState(descent.init(params), jnp.int32(0))
 
-    def update(key: Key, params: Params, state: Any, trials: Rollout):
+    def update(key: Key, params: Params, state: PpoState, trials: Rollout):
         lessons = _lessons(networks, params, horizon, axis, trials)
-        return descent.update(key, params, state, lessons)
+        coefficient = config.entropy_coefficient * _remaining(config, state.iteration)
+        batch = PpoLesson(lessons, jnp.full(len(trials.reward), coefficient))
+        params, optimizer_state, metrics = descent.update(
+            key, params, state.optimizer_state, batch
+        )
+        metrics["entropy_coefficient"] = coefficient
+        return params, PpoState(optimizer_state, state.iteration + 1), metrics
 
     return TrialOptimizer(init, update)
 
@@ -220,6 +240,13 @@ def _lessons(
 
     lessons = axis.map(lesson, value_params, trials)
     return lessons._replace(advantage=normalized(lessons.advantage))
+
+
+def _remaining(config: MinibatchConfig, iteration: Array) -> Array:
+    """The fraction of the training that is left; 1 where nothing decays."""
+    if not config.decay_iterations:
+        return jnp.ones(())
+    return jnp.maximum(1 - iteration / config.decay_iterations, 0.0)
 
 
 def _features(networks: TrialNetworks, params: Params, trials: Rollout) -> Array:
