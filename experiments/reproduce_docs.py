@@ -1,0 +1,72 @@
+"""The tables of the reproduction in docs/results.md, from results kept beside it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments.reproduce_cells import TABLES, cells_of
+from experiments.reproduce_folder import stored
+from experiments.reproduce_tables import Stored, tables
+from metarl_jax.run_files import replace_file, write_json
+
+
+def update(docs: Path, out: Path) -> Iterator[Path]:
+    """Adds what is stored in a folder to the results in docs, and renders the tables.
+
+    Args:
+      docs: with results.md, in which each table has its place between the markers
+        `<!-- bandits -->` and `<!-- end of bandits -->`, and so on.
+      out: what is stored here takes the place of older results of the same rows.
+
+    Yields:
+      The files that were written.
+
+    Raises:
+      ValueError: if results.md lacks a marker.
+      OSError: if it cannot be read or written.
+    """
+    new = stored(out)
+    page = docs / "results.md"
+    text = page.read_text()
+    for table in TABLES:
+        results = _merged(kept(docs, table), new, table)
+        text = with_section(text, table, tables(table, results))
+        path = _data(docs, table)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, results._asdict())
+        yield path
+    replace_file(page, text.encode())
+    yield page
+
+
+def kept(docs: Path, table: str) -> Stored:
+    """The results that the table in docs was rendered from."""
+    path = _data(docs, table)
+    return Stored(**json.loads(path.read_text())) if path.exists() else Stored({}, {})
+
+
+def with_section(page: str, name: str, content: str) -> str:
+    """The page with other content between the markers of this name.
+
+    Raises:
+      ValueError: if a marker is missing.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, found, rest = page.partition(start)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"the page lacks {start} and {end}: add a line with each")
+    return f"{before}{start}\n\n{content.strip()}\n\n{end}{after}"
+
+
+def _merged(old: Stored, new: Stored, table: str) -> Stored:
+    """Rows of one table; a row that was scored needs no estimate."""
+    cells = cells_of(table)
+    of_table = lambda rows: {k: v for k, v in rows.items() if k.split("/")[0] in cells}
+    rows = old.rows | of_table(new.rows)
+    estimates = old.estimates | of_table(new.estimates)
+    return Stored(rows, {k: v for k, v in estimates.items() if k not in rows})
+
+
+def _data(docs: Path, table: str) -> Path:
+    return docs / "data" / "reproduce" / f"{table}.json"
