@@ -1,4 +1,4 @@
-"""Policies and value functions; the only file that knows flax."""
+"""Policies and value functions."""
 
 import dataclasses
 import math

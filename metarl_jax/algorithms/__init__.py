@@ -18,6 +18,7 @@ from metarl_jax.algorithms.meta_sgd import MetaSgdConfig, meta_sgd
 from metarl_jax.algorithms.multi_task import MultiTaskConfig, multi_task
 from metarl_jax.algorithms.promp import PrompConfig, promp
 from metarl_jax.algorithms.reptile import ReptileConfig, reptile
+from metarl_jax.algorithms.rl2 import Rl2Config, rl2
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import Environment, MetaAlgorithm
 
@@ -34,6 +35,7 @@ ALGORITHMS = {
     MultiTaskConfig: multi_task,
     PrompConfig: promp,
     ReptileConfig: reptile,
+    Rl2Config: rl2,
 }
 
 AlgorithmConfig = functools.reduce(operator.or_, ALGORITHMS)

@@ -1,0 +1,86 @@
+"""RL^2: adaptation in the memory of a sequence model."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from metarl_jax.checks import require, require_positive
+from metarl_jax.memory_policies import num_inputs, trial_networks
+from metarl_jax.rollouts import collect_lives
+from metarl_jax.sequence_models import GruConfig, SequenceConfig, sequence_model
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_optimizers import (
+    Horizon,
+    TrialProximalConfig,
+    TrialTrustRegionConfig,
+    trial_optimizer,
+)
+from metarl_jax.types import Environment, Key, MetaAlgorithm, Params, Rollout, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Rl2Config:
+    """Trials of K + 1 episodes, and a sequence model that lives through them."""
+
+    num_adaptation_steps: int = 1  # K
+    num_episodes: int = 1  # E; lives of one task, each with a memory of its own
+    memory: SequenceConfig = GruConfig()
+    discount: float = 0.99  # gamma, over the whole trial
+    trace_decay: float = 0.95  # lambda of generalised advantage estimation
+    outer: TrialProximalConfig | TrialTrustRegionConfig = TrialProximalConfig()
+
+    def __post_init__(self):
+        steps = self.num_adaptation_steps
+        require(steps >= 0, f"num_adaptation_steps must be 0 or more, not {steps}")
+        require_positive(self, "num_episodes")
+        for name in ("discount", "trace_decay"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"{name} must be between 0 and 1, not {value}")
+
+
+class Rl2State(NamedTuple):
+    params: Params
+    optimizer_state: Any
+
+
+def rl2(env: Environment, config: Rl2Config, axis: TaskAxis) -> MetaAlgorithm:
+    """A policy with a memory, trained on the return of whole trials.
+
+    The trial is K + 1 consecutive episodes; the memory lives on from one to the next,
+    and learning to use it is learning to adapt. Nothing is differentiated but the
+    network: memory is the only adaptation.
+
+    Args:
+      env: the environment.
+      config: of the learner.
+      axis: how to go over tasks.
+
+    Returns:
+      The corresponding `MetaAlgorithm`.
+
+    References:
+      Duan et al., RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning
+      (2016), https://arxiv.org/abs/1611.02779
+      Wang et al., Learning to Reinforcement Learn (2016),
+      https://arxiv.org/abs/1611.05763
+      Mishra et al., A Simple Neural Attentive Meta-Learner (2018), the same with
+      another memory, https://arxiv.org/abs/1707.03141
+    """
+    num_stages = config.num_adaptation_steps + 1
+    length = num_stages * env.horizon
+    model = sequence_model(config.memory, num_inputs(env), length)
+    networks = trial_networks(env, model, length)
+    horizon = Horizon(config.discount, config.trace_decay, length)
+    optimizer = trial_optimizer(networks, config.outer, horizon, axis)
+
+    def adapt(key: Key, params: Params, task: Task) -> Rollout:
+        return collect_lives(
+            key, env, networks.policy, params, task, num_stages, config.num_episodes
+        )
+
+    def update(key: Key, state: Rl2State, trials: Rollout):
+        params, optimizer_state, metrics = optimizer.update(key, *state, trials)
+        return Rl2State(params, optimizer_state), metrics
+
+    return MetaAlgorithm(
+        init=lambda key: Rl2State(*optimizer.init(key)), adapt=adapt, update=update
+    )

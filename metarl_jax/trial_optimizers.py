@@ -1,0 +1,233 @@
+"""Outer loops over whole trials: PPO and TRPO for policies with a memory."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.checks import require
+from metarl_jax.losses import normalized
+from metarl_jax.memory_policies import TrialNetworks
+from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
+from metarl_jax.returns import generalized_advantages
+from metarl_jax.surrogates import clipped, likelihood_ratio
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trust_region import TrustRegionConfig, trust_region
+from metarl_jax.types import (
+    Array,
+    Distribution,
+    Key,
+    MetaObjective,
+    Metrics,
+    Params,
+    Rollout,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialProximalConfig(MinibatchConfig):
+    """PPO on minibatches of whole trials, policy and value with one memory.
+
+    References:
+      Schulman et al., Proximal Policy Optimization Algorithms (2017),
+      https://arxiv.org/abs/1707.06347
+    """
+
+    clip_range: float = 0.2
+    value_coefficient: float = 0.5
+    entropy_coefficient: float = 0.01
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.clip_range > 0, "clip_range must be above 0")
+        for name in ("value_coefficient", "entropy_coefficient"):
+            require(getattr(self, name) >= 0, f"{name} must be 0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialTrustRegionConfig(TrustRegionConfig):
+    """TRPO on whole trials, and a value function with a memory of its own."""
+
+    critic: MinibatchConfig = MinibatchConfig()
+
+
+class Horizon(NamedTuple):
+    """How far a trial looks ahead."""
+
+    discount: float  # gamma
+    trace_decay: float  # lambda of generalised advantage estimation
+    length: int  # steps of a trial
+
+    @property
+    def scale(self) -> Array:
+        """The return of a reward of 1 at each step: the unit that values are in."""
+        return jnp.sum(jnp.asarray(self.discount) ** jnp.arange(self.length))
+
+
+class Lesson(NamedTuple):
+    """A trial, and what there is to learn from it."""
+
+    trial: Rollout  # [K+1, T, E]
+    advantage: Array  # [K+1, T, E]; mean 0 and standard deviation 1 over all tasks
+    target: Array  # [K+1, T, E]; the return from each step on, in units of the scale
+
+
+class TrialOptimizer(NamedTuple):
+    """Improves the parameters of `TrialNetworks` on the trials of N tasks."""
+
+    init: Callable[[Key], tuple[Params, Any]]  # (params, state)
+    # (key, params, state, trials [N, K+1, T, E]) -> (params, state, metrics)
+    update: Callable[[Key, Params, Any, Rollout], tuple[Params, Any, Metrics]]
+
+
+def trial_optimizer(
+    networks: TrialNetworks,
+    config: TrialProximalConfig | TrialTrustRegionConfig,
+    horizon: Horizon,
+    axis: TaskAxis,
+) -> TrialOptimizer:
+    """The optimiser that `config` describes."""
+    factory = ppo if isinstance(config, TrialProximalConfig) else trpo
+    return factory(networks, config, horizon, axis)
+
+
+def ppo(
+    networks: TrialNetworks,
+    config: TrialProximalConfig,
+    horizon: Horizon,
+    axis: TaskAxis,
+) -> TrialOptimizer:
+    """Several epochs of clipped steps on minibatches of trials."""
+
+    def loss(params: Params, lessons: Lesson) -> tuple[Array, Metrics]:
+        features = _features(networks, params, lessons.trial)
+        distribution = networks.action(params, features)
+        error = networks.value(params, features) - lessons.target
+        surrogate = partial(clipped, clip_range=config.clip_range)
+        parts = {
+            "policy_loss": _policy_loss(surrogate, distribution, lessons),
+            "value_loss": jnp.mean(error**2),
+            "entropy": jnp.mean(distribution.entropy()),
+        }
+        total = (
+            parts["policy_loss"]
+            + config.value_coefficient * parts["value_loss"]
+            - config.entropy_coefficient * parts["entropy"]
+        )
+        return total, parts
+
+    descent = minibatch_descent(loss, config, axis)
+
+    def init(key: Key) -> tuple[Params, Any]:
+        policy_key, value_key = jax.random.split(key)
+        params = networks.init_value(value_key) | networks.policy.init(policy_key)
+        return params, descent.init(params)
+
+    def update(key: Key, params: Params, state: Any, trials: Rollout):
+        lessons = _lessons(networks, params, horizon, axis, trials)
+        return descent.update(key, params, state, lessons)
+
+    return TrialOptimizer(init, update)
+
+
+class TrustRegionState(NamedTuple):
+    value_params: Params  # of the critic
+    optimizer_state: Any
+
+
+def trpo(
+    networks: TrialNetworks,
+    config: TrialTrustRegionConfig,
+    horizon: Horizon,
+    axis: TaskAxis,
+) -> TrialOptimizer:
+    """A natural-gradient step of bounded KL; a value function is fitted beside it.
+
+    The outer loop of Duan et al. (2016), section 2.3.
+    """
+
+    def distributions(params: Params, lesson: Lesson) -> Distribution:
+        return networks.action(params, networks.features(params, lesson.trial))
+
+    objective = MetaObjective(distributions, partial(_policy_loss, likelihood_ratio))
+    policy_optimizer = trust_region(objective, axis, config)
+
+    def value_loss(params: Params, lessons: Lesson) -> tuple[Array, Metrics]:
+        features = _features(networks, params, lessons.trial)
+        error = networks.value(params, features) - lessons.target
+        loss = jnp.mean(error**2)
+        return loss, {"value_loss": loss}
+
+    critic = minibatch_descent(value_loss, config.critic, axis)
+
+    def init(key: Key) -> tuple[Params, TrustRegionState]:
+        policy_key, value_key = jax.random.split(key)
+        value_params = networks.init_value(value_key)
+        state = TrustRegionState(value_params, critic.init(value_params))
+        return networks.policy.init(policy_key), state
+
+    def update(key: Key, params: Params, state: TrustRegionState, trials: Rollout):
+        lessons = _lessons(networks, state.value_params, horizon, axis, trials)
+        params, _, metrics = policy_optimizer.update(params, (), lessons)
+        *state, value_metrics = critic.update(key, *state, lessons)
+        metrics["value_loss"] = value_metrics["value_loss"]
+        return params, TrustRegionState(*state), metrics
+
+    return TrialOptimizer(init, update)
+
+
+def trial_advantages(
+    trial: Rollout, value: Array, horizon: Horizon
+) -> tuple[Array, Array]:
+    """Generalised advantages over a whole trial, across the borders of its episodes.
+
+    The trial is one long episode: what an episode teaches is worth the reward of the
+    following ones. Nothing comes after the trial.
+
+    Args:
+      trial: [K+1, T, E].
+      value: of each step, [K+1, T, E], in units of reward.
+      horizon: discount and trace decay.
+
+    Returns:
+      `(advantages, returns)`, [K+1, T, E]; returns are value plus advantage.
+    """
+    life = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trial)
+    never = jnp.zeros_like(life.terminated)
+    life = life._replace(terminated=never.at[-1].set(True), truncated=never)
+    flat = value.reshape(life.reward.shape)
+    advantage = generalized_advantages(
+        life, flat, flat, horizon.discount, horizon.trace_decay
+    )
+    return advantage.reshape(value.shape), value + advantage.reshape(value.shape)
+
+
+def _lessons(
+    networks: TrialNetworks,
+    value_params: Params,
+    horizon: Horizon,
+    axis: TaskAxis,
+    trials: Rollout,
+) -> Lesson:
+    def lesson(params: Params, trial: Rollout) -> Lesson:
+        value = networks.value(params, networks.features(params, trial))
+        value = horizon.scale * value
+        advantage, returns = trial_advantages(trial, value, horizon)
+        return Lesson(trial, advantage, returns / horizon.scale)
+
+    lessons = axis.map(lesson, value_params, trials)
+    return lessons._replace(advantage=normalized(lessons.advantage))
+
+
+def _features(networks: TrialNetworks, params: Params, trials: Rollout) -> Array:
+    """Features of a batch of trials, [B, K+1, T, E, H]."""
+    return jax.vmap(partial(networks.features, params))(trials)
+
+
+def _policy_loss(surrogate, distribution: Distribution, lesson: Lesson) -> Array:
+    trial = lesson.trial
+    log_ratio = distribution.log_prob(trial.action) - trial.log_prob
+    return -jnp.mean(surrogate(log_ratio, lesson.advantage, trial))
