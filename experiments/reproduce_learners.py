@@ -3,16 +3,19 @@
 import dataclasses
 import fnmatch
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from experiments.experiment import Experiment
 from experiments.reproduce_cells import Cell
-from metarl_jax.algorithms import AlgorithmConfig, MamlConfig
+from metarl_jax.algorithms import AlgorithmConfig, MamlConfig, Rl2Config
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import AdamConfig
+from metarl_jax.sequence_models import GruConfig, SequenceConfig
 from metarl_jax.training import TrainingConfig
+from metarl_jax.trial_optimizers import TrialProximalConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,16 @@ class Learner(NamedTuple):
     # differences to the options of the cell's environment
     environment_options: dict[str, Any]
     algorithm: AlgorithmConfig
+
+
+def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
+    """RL^2 with this memory, by PPO; a trial of the cell is one life."""
+    algorithm = Rl2Config(
+        num_adaptation_steps=cell.num_episodes - 1,
+        memory=memory,
+        outer=TrialProximalConfig(decay_iterations=num_iterations),
+    )
+    return Learner({}, algorithm)
 
 
 def maml(cell: Cell, num_iterations: int) -> Learner:
@@ -93,7 +106,10 @@ _MAML_STAGES = {
 }
 
 # agent -> (cell, num_iterations) -> Learner; in the order of the tables
-LEARNERS: dict[str, Callable[[Cell, int], Learner]] = {"maml": maml}
+LEARNERS: dict[str, Callable[[Cell, int], Learner]] = {
+    "rl2_gru": partial(rl2, GruConfig()),
+    "maml": maml,
+}
 
 
 def experiment(cell: Cell, agent: str, budget: str) -> Experiment:

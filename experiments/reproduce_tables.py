@@ -24,12 +24,16 @@ _NOTHING = PublishedScore()
 
 _LEGEND = """\
 Each entry: mean total reward of a trial ± half of its 95% interval [published] and its
-percentage of the reference, which is {reference}. Settings were chosen on other tasks.
+percentage of the reference, which is {reference}.
+"""
+_SETTINGS = """\
+Settings, chosen on other tasks; where the best on the scored tasks, as it was published,
+is another one, that follows with its mean:
 """
 _REFERENCES = {
-    "bandits": "the exact Bayes-optimal value for 10 pulls, and the better of our two "
-    "index policies (index) for more",
-    "mdps": "the return of value iteration on the true MDP",
+    "bandits": "the exact\nBayes-optimal value for 10 pulls, and for more the better of "
+    "our two index policies",
+    "mdps": "the return of\nvalue iteration on the true MDP",
 }
 
 
@@ -60,12 +64,11 @@ def published_tables(table: str, stored: Stored) -> str:
     legend = _LEGEND.format(reference=_REFERENCES[table])
     classical = stored.agents(table, _CLASSICAL[table])
     learned = stored.agents(table, LEARNED)
+    tuned = _tuned(table, stored)
     parts = [
         legend,
         _cell_table(table, ["reference", *classical], stored, _score_or_reference),
-        "Settings, chosen on other tasks; where the best on the scored tasks, as it "
-        "was published, is another one, that follows with its mean:",
-        _cell_table(table, _tuned(table, stored), stored, _setting),
+        *([_SETTINGS, _cell_table(table, tuned, stored, _setting)] if tuned else []),
         "Learned agents:",
         _cell_table(table, ["reference", *learned], stored, _score_or_reference),
         "What training took: environment steps and seconds of a seed, seeds, and "
