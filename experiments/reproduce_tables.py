@@ -27,12 +27,12 @@ Each entry: mean total reward of a trial ± half of its 95% interval [published]
 percentage of the reference, which is {reference}.
 """
 _SETTINGS = """\
-Settings, chosen on other tasks; where the best on the scored tasks, as it was published,
-is another one, that follows with its mean:
+Settings, chosen on other tasks; where another one is the best on the scored tasks, which
+is what was published, it follows with its mean:
 """
 _REFERENCES = {
-    "bandits": "the exact\nBayes-optimal value for 10 pulls, and for more the better of "
-    "our two index policies",
+    "bandits": "the exact\nBayes-optimal value for 10 pulls, and for more the "
+    "better of our two index policies",
     "mdps": "the return of\nvalue iteration on the true MDP",
 }
 
