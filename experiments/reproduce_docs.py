@@ -45,18 +45,29 @@ def kept(docs: Path, table: str) -> Stored:
     return Stored(**json.loads(path.read_text())) if path.exists() else Stored({}, {})
 
 
+def section(page: str, name: str) -> str:
+    """What stands between the markers of this name; raises as `with_section`."""
+    return _parts(page, name)[1].strip()
+
+
 def with_section(page: str, name: str, content: str) -> str:
     """The page with other content between the markers of this name.
 
     Raises:
       ValueError: if a marker is missing.
     """
+    before, _, after = _parts(page, name)
+    return f"{before}\n\n{content.strip()}\n\n{after}"
+
+
+def _parts(page: str, name: str) -> tuple[str, str, str]:
+    """The page up to and with the first marker, up to the second, and from there."""
     start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, found, rest = page.partition(start)
-    _, ended, after = rest.partition(end)
+    content, ended, after = rest.partition(end)
     if not found or not ended:
         raise ValueError(f"the page lacks {start} and {end}: add a line with each")
-    return f"{before}{start}\n\n{content.strip()}\n\n{end}{after}"
+    return before + start, content, end + after
 
 
 def _merged(old: Stored, new: Stored, table: str) -> Stored:

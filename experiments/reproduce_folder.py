@@ -92,8 +92,13 @@ def run_score(folder: Reproduction, name: str) -> None:
     """
     platform.configure()
     with failures_recorded(folder, name):
-        score = _SCORES[type(folder.planned[name])]
-        _record(folder, name, score(folder, name))
+        score(folder, name)
+
+
+def score(folder: Reproduction, name: str) -> None:
+    """Scores one row, after training it if it learns, and writes its row.json."""
+    of_kind = _SCORES[type(folder.planned[name])]
+    _record(folder, name, of_kind(folder, name))
 
 
 def run_estimate(folder: Estimates, name: str) -> None:
@@ -130,8 +135,8 @@ def _classical(folder: Reproduction, name: str) -> dict[str, Any]:
     plan = folder.planned[name]
     start = time.monotonic()
     agent = classical_agents(plan.cell)[plan.agent]
-    score = classical_score(plan.cell, agent, folder.num_trials)
-    return score | {"seconds": time.monotonic() - start}
+    row = classical_score(plan.cell, agent, folder.num_trials)
+    return row | {"seconds": time.monotonic() - start}
 
 
 def _optimum(folder: Reproduction, name: str) -> dict[str, Any]:
@@ -145,13 +150,13 @@ def _learned(folder: Reproduction, name: str) -> dict[str, Any]:
     directory = RunDirectory(folder.path / name)
     costs = train_and_measure(directory, name, experiment)
     state = restore(directory, build(experiment), experiment)
-    score = learned_score(experiment, state.train_state.params, folder.num_trials)
+    row = learned_score(experiment, state.train_state.params, folder.num_trials)
     num_iterations = experiment.training.num_iterations
     seconds = compiled_seconds(directory.metrics)
     if seconds is not None:
         seconds *= experiment.training.num_seeds / num_iterations
     return {
-        **score,
+        **row,
         **costs,
         "num_iterations": num_iterations,
         "seconds_per_iteration": seconds,

@@ -88,7 +88,7 @@ def learned_returns(
     trials = jax.jit(jax.vmap(jax.vmap(trial, in_axes=(None, 0)), in_axes=(0, None)))
     keys = jax.random.split(jax.random.key(_SCORED_SEED), num_trials)
     parts = [np.asarray(trials(params, part)) for part in _chunks(keys)]
-    return np.concatenate(parts, axis=1)
+    return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 def learned_score(
@@ -117,7 +117,7 @@ def summary(returns: np.ndarray) -> dict[str, Any]:
     blocks = returns.reshape(num_seeds, num_blocks, -1).mean(axis=-1)
     interval = stratified_bootstrap(blocks, np.mean, shared_seeds=True)
     return {
-        "mean": float(returns.mean(dtype=np.float64)),
+        "mean": float(returns.mean()),
         "interval": interval.tolist(),
         "num_trials": num_trials,
     }
@@ -128,7 +128,7 @@ def _classical_returns(
 ) -> np.ndarray:
     """Total rewards for each setting, [settings, num_trials]."""
     env, tasks = envs.make(cell.environment, **cell.environment_options)
-    return trial_returns(
+    returns = trial_returns(
         jax.random.key(seed),
         env,
         tasks.test,
@@ -137,6 +137,7 @@ def _classical_returns(
         num_trials,
         cell.num_episodes,
     )
+    return returns.astype(np.float64)
 
 
 def _chunks(keys: Key) -> Iterator[Key]:

@@ -27,8 +27,8 @@ Each entry: mean total reward of a trial ± half of its 95% interval [published]
 percentage of the reference, which is {reference}.
 """
 _SETTINGS = """\
-Settings, chosen on other tasks; where another one is the best on the scored tasks, which
-is what was published, it follows with its mean:
+Settings, chosen on other tasks; where another one is the best on the scored tasks,
+which is what was published, it follows with its mean:
 """
 _REFERENCES = {
     "bandits": "the exact\nBayes-optimal value for 10 pulls, and for more the "
