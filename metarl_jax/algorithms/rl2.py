@@ -82,5 +82,8 @@ def rl2(env: Environment, config: Rl2Config, axis: TaskAxis) -> MetaAlgorithm:
         return Rl2State(params, optimizer_state), metrics
 
     return MetaAlgorithm(
-        init=lambda key: Rl2State(*optimizer.init(key)), adapt=adapt, update=update
+        init=lambda key: Rl2State(*optimizer.init(key)),
+        adapt=adapt,
+        update=update,
+        policy=networks.policy,
     )

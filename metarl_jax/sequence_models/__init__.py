@@ -9,11 +9,15 @@ import operator
 from metarl_jax.checks import require
 from metarl_jax.sequence_models.gru import GruConfig, gru
 from metarl_jax.sequence_models.lstm import LstmConfig, lstm
+from metarl_jax.sequence_models.snail import SnailConfig, snail
+from metarl_jax.sequence_models.transformer import TransformerConfig, transformer
 from metarl_jax.types import SequenceModel
 
 SEQUENCE_MODELS = {
     GruConfig: gru,
     LstmConfig: lstm,
+    TransformerConfig: transformer,
+    SnailConfig: snail,
 }
 
 SequenceConfig = functools.reduce(operator.or_, SEQUENCE_MODELS)

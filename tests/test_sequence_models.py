@@ -1,0 +1,279 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from probe import quick_jit, relative_error
+
+from metarl_jax.sequence_models import (
+    SEQUENCE_MODELS,
+    GruConfig,
+    LstmConfig,
+    SnailConfig,
+    TransformerConfig,
+    sequence_model,
+)
+
+LENGTH, NUM_INPUTS = 12, 3
+CONFIGS = {
+    GruConfig: GruConfig(hidden_size=8),
+    LstmConfig: LstmConfig(hidden_size=8),
+    TransformerConfig: TransformerConfig(num_heads=2, width=8),
+    SnailConfig: SnailConfig(4, 2, 4, 4, 4),
+}
+RECURRENT = (GruConfig, LstmConfig)
+CACHED = (TransformerConfig, SnailConfig)
+
+all_models = pytest.mark.parametrize("config_type", SEQUENCE_MODELS)
+recurrent_models = pytest.mark.parametrize("config_type", RECURRENT)
+
+
+def model_and_params(config_type, length=LENGTH, **changes):
+    config = CONFIGS[config_type]
+    config = type(config)(**{**vars(config), **changes})
+    model = sequence_model(config, NUM_INPUTS, length)
+    return model, quick_jit(model.init)(jax.random.key(1))
+
+
+def inputs(*shape):
+    return jax.random.normal(jax.random.key(2), (*shape, NUM_INPUTS))
+
+
+def step_by_step(model, params, sequence):
+    step = quick_jit(model.step)
+    memory, features = model.initial_memory, []
+    for each in sequence:
+        feature, memory = step(params, each, memory)
+        features.append(feature)
+    return jnp.stack(features), memory
+
+
+def unroll(model, params, sequence):
+    return quick_jit(model.unroll)(params, sequence, model.initial_memory)
+
+
+def assert_close(left, right):
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-6), left, right
+    )
+
+
+@all_models
+def test_unroll_equals_step_by_step(config_type):
+    model, params = model_and_params(config_type)
+    sequence = inputs(LENGTH)
+    expected = step_by_step(model, params, sequence)
+    assert expected[0].shape == (LENGTH, model.num_features)
+    assert_close(unroll(model, params, sequence), expected)
+
+
+@all_models
+@pytest.mark.parametrize("first", [1, 5])
+def test_unroll_in_two_parts_equals_unroll_at_once(config_type, first):
+    model, params = model_and_params(config_type)
+    sequence = inputs(LENGTH)
+    before, memory = unroll(model, params, sequence[:first])
+    after, memory = quick_jit(model.unroll)(params, sequence[first:], memory)
+    parts = jnp.concatenate([before, after]), memory
+    assert_close(parts, unroll(model, params, sequence))
+
+
+@all_models
+def test_features_depend_on_all_inputs_until_then_and_on_no_later_ones(config_type):
+    model, params = model_and_params(config_type)
+    features = lambda sequence: model.unroll(params, sequence, model.initial_memory)[0]
+    jacobian = quick_jit(jax.jacobian(features))(inputs(LENGTH))  # [L, H, L, D]
+    depends = np.abs(jacobian).sum((1, 3)) > 0
+    np.testing.assert_array_equal(depends, np.tri(LENGTH, dtype=bool))
+
+
+@all_models
+def test_a_batch_of_sequences_equals_single_ones(config_type):
+    model, params = model_and_params(config_type)
+    sequences = inputs(3, LENGTH)
+    batch = jax.vmap(model.unroll, in_axes=(None, 0, None))
+    together = quick_jit(batch)(params, sequences, model.initial_memory)
+    for index, sequence in enumerate(sequences):
+        one = jax.tree.map(lambda leaf, index=index: leaf[index], together)
+        assert_close(one, unroll(model, params, sequence))
+
+
+@all_models
+def test_memories_of_a_batch_may_be_at_different_steps(config_type):
+    model, params = model_and_params(config_type)
+    sequence = inputs(LENGTH)
+    memories = [unroll(model, params, sequence[:n])[1] for n in (2, 7)]
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *memories)
+    step = jax.vmap(model.step, in_axes=(None, 0, 0))
+    features, _ = quick_jit(step)(params, sequence[jnp.array([2, 7])], batch)
+    assert_close(features, unroll(model, params, sequence)[0][jnp.array([2, 7])])
+
+
+@all_models
+def test_recalls_its_first_input_after_ten_steps(config_type):
+    changes = {"width": 16} if config_type is TransformerConfig else {}
+    changes = {"hidden_size": 16} if config_type in RECURRENT else changes
+    model, params = model_and_params(config_type, **changes)
+    params = {"memory": params, "head": jnp.zeros(model.num_features)}
+    optimizer = optax.adam(1e-2)
+
+    def accuracy_and_loss(params, key):
+        bits = jax.random.bernoulli(key, shape=(64, LENGTH)) * 2.0 - 1.0
+        is_first = jnp.arange(LENGTH) == 0
+        read = lambda bits: model.unroll(
+            params["memory"],
+            jnp.stack([bits, is_first, jnp.ones(LENGTH)], axis=1),
+            model.initial_memory,
+        )[0][-1]
+        margins = jax.vmap(read)(bits) @ params["head"] * bits[:, 0]
+        return jnp.mean(margins > 0), jnp.mean(jax.nn.softplus(-margins))
+
+    def update(state, key):
+        params, moments = state
+        gradient = jax.grad(lambda params: accuracy_and_loss(params, key)[1])(params)
+        updates, moments = optimizer.update(gradient, moments)
+        return (optax.apply_updates(params, updates), moments), None
+
+    def train(params):
+        keys = jax.random.split(jax.random.key(3), 200)
+        state = params, optimizer.init(params)
+        (params, _), _ = jax.lax.scan(update, state, keys)
+        return accuracy_and_loss(params, jax.random.key(4))[0]
+
+    assert quick_jit(train)(params) == 1.0
+
+
+@recurrent_models
+@pytest.mark.parametrize("num_steps", [12, 10, 3])
+def test_segments_leave_the_gradient_as_it_is(config_type, num_steps):
+    model, params = model_and_params(config_type)
+    segmented, _ = model_and_params(config_type, segment_length=4)
+    value, gradient = gradient_through(model, num_steps)(params)
+    other, segmented_gradient = gradient_through(segmented, num_steps)(params)
+    np.testing.assert_allclose(value, other, rtol=1e-6)
+    assert relative_error(segmented_gradient, gradient) < 1e-6
+
+
+@recurrent_models
+def test_segments_bound_the_memory_of_a_gradient(config_type):
+    num_steps = 1000
+    sizes = {}
+    for segment_length in (None, 32):
+        model, params = model_and_params(config_type, segment_length=segment_length)
+        compiled = gradient_through(model, num_steps).lower(params).compile()
+        sizes[segment_length] = compiled.memory_analysis().temp_size_in_bytes
+    # what is kept falls from L memories to L / 32 + 32 of them
+    assert sizes[32] < sizes[None] / 4
+
+
+@recurrent_models
+def test_gradient_through_a_thousand_steps_is_finite(config_type):
+    model, params = model_and_params(config_type)
+    _, gradient = gradient_through(model, 1000)(params)
+    norm = optax.tree.norm(gradient)
+    assert np.isfinite(norm) and norm > 0
+
+
+def gradient_through(model, num_steps):
+    """The value and gradient of a function of the last features."""
+    sequence = inputs(num_steps)
+
+    def value(params):
+        _, memory = model.unroll(params, sequence, model.initial_memory)
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(memory))
+
+    return quick_jit(jax.value_and_grad(value))
+
+
+def test_gru_follows_its_equations():
+    model, params = model_and_params(GruConfig)
+    # biases other than zero
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)
+    cell = jax.tree.map(np.asarray, params["params"])
+    linear = lambda name, x: x @ cell[name]["kernel"] + cell[name].get("bias", 0)
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))
+    sequence = np.asarray(inputs(4))
+    hidden = np.zeros(8)
+    for x in sequence:
+        reset = sigmoid(linear("ir", x) + linear("hr", hidden))
+        update = sigmoid(linear("iz", x) + linear("hz", hidden))
+        candidate = np.tanh(linear("in", x) + reset * linear("hn", hidden))
+        hidden = (1 - update) * candidate + update * hidden
+    assert_close(unroll(model, params, sequence)[1], hidden)
+
+
+def test_recurrent_weights_start_orthogonal_and_biases_at_zero():
+    _, params = model_and_params(GruConfig)
+    for name, layer in params["params"].items():
+        np.testing.assert_array_equal(layer.get("bias", 0), 0)
+        if name.startswith("h"):
+            product = layer["kernel"].T @ layer["kernel"]
+            np.testing.assert_allclose(product, np.eye(8), atol=1e-5)
+
+
+def test_forget_gate_of_the_lstm_starts_open():
+    _, params = model_and_params(LstmConfig)
+    biases = {k: v["bias"] for k, v in params["params"].items() if "bias" in v}
+    for name, bias in biases.items():
+        np.testing.assert_array_equal(bias, 1 if name == "hf" else 0)
+
+
+@pytest.mark.parametrize(
+    ("config_type", "names"),
+    [
+        (GruConfig, "hn hr hz in ir iz"),
+        (LstmConfig, "hf hg hi ho if ig ii io"),
+        (
+            TransformerConfig,
+            "attention_0 attention_1 embedding norm perceptron_0 perceptron_1",
+        ),
+        (
+            SnailConfig,
+            "convolution_0 convolution_1 convolution_2 convolution_3 convolution_4"
+            " convolution_5 convolution_6 convolution_7 embedding key query value",
+        ),
+    ],
+)
+def test_parameters_have_the_names_that_checkpoints_know(config_type, names):
+    _, params = model_and_params(config_type)
+    assert " ".join(sorted(params["params"])) == names
+
+
+def test_a_block_of_snail_sees_the_whole_trial_by_itself():
+    model, params = model_and_params(SnailConfig, num_convolutions=1, length=9)
+    last = lambda sequence: model.unroll(params, sequence, model.initial_memory)[0][-1]
+    without_attention = lambda sequence: last(sequence)[: -CONFIGS[SnailConfig].filters]
+    jacobian = quick_jit(jax.jacobian(without_attention))(inputs(9))  # [H, L, D]
+    assert (np.abs(jacobian).sum((0, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("config_type", CACHED)
+def test_features_of_steps_beyond_the_length_are_not_numbers(config_type):
+    model, params = model_and_params(config_type, length=2)
+    features, _ = step_by_step(model, params, inputs(3))
+    np.testing.assert_array_equal(np.isnan(features).any(1), [False, False, True])
+
+
+@pytest.mark.parametrize("config_type", CACHED)
+def test_unroll_of_more_steps_than_the_length_is_refused(config_type):
+    model, params = model_and_params(config_type, length=2)
+    with pytest.raises(ValueError, match="for 2 steps cannot unroll 3"):
+        model.unroll(params, inputs(3), model.initial_memory)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GruConfig(hidden_size=0), "hidden_size must be above 0, not 0"),
+        (lambda: LstmConfig(segment_length=0), "segment_length must be above 0, not 0"),
+        (lambda: TransformerConfig(num_layers=0), "num_layers must be above 0"),
+        (lambda: TransformerConfig(width=60), "multiple of 2 \\* num_heads, 8, not 60"),
+        (lambda: SnailConfig(filters=-1), "filters must be above 0, not -1"),
+        (lambda: sequence_model(GruConfig(), 0, 5), "num_inputs must be above 0"),
+        (lambda: sequence_model(GruConfig(), 3, 0), "length must be above 0, not 0"),
+    ],
+)
+def test_bad_sizes_are_refused_in_one_line(make, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)
