@@ -20,6 +20,7 @@ from envs.tasks import TaskDistribution
 ENVIRONMENTS = {
     "bernoulli_bandit": "envs.bernoulli_bandit",
     "cartpole": "envs.cartpole",
+    "grid_navi": "envs.grid_navi",
     "half_cheetah_velocity": "envs.half_cheetah_velocity",
     "pendulum": "envs.pendulum",
     "point": "envs.point",
