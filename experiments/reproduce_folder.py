@@ -37,7 +37,8 @@ class Reproduction(RowFolder):
         """True where a row is scored on as many trials as are wanted."""
         if not super().is_done(name):
             return False
-        return self.rows()[name].get("num_trials", self.num_trials) == self.num_trials
+        plan, row = self.planned[name], self.rows()[name]
+        return isinstance(plan, OptimumPlan) or row["num_trials"] == self.num_trials
 
     def program(self, name: str) -> Callable[[], None]:
         """What the process of a row does."""

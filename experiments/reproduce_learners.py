@@ -13,7 +13,12 @@ from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import AdamConfig
-from metarl_jax.sequence_models import GruConfig, SequenceConfig
+from metarl_jax.sequence_models import (
+    GruConfig,
+    SequenceConfig,
+    SnailConfig,
+    TransformerConfig,
+)
 from metarl_jax.training import TrainingConfig
 from metarl_jax.trial_optimizers import TrialProximalConfig
 
@@ -108,6 +113,8 @@ _MAML_STAGES = {
 # agent -> (cell, num_iterations) -> Learner; in the order of the tables
 LEARNERS: dict[str, Callable[[Cell, int], Learner]] = {
     "rl2_gru": partial(rl2, GruConfig()),
+    "transformer": partial(rl2, TransformerConfig()),
+    "snail": partial(rl2, SnailConfig()),
     "maml": maml,
 }
 

@@ -3,10 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import numpy as np
+
+import envs
 from experiments.reproduce_cells import Cell
+from experiments.reproduce_scores import summary
 from metarl_jax.classical.bandit_values import bayes_optimal_value
+from metarl_jax.classical.mdp_values import optimal_returns
 
 _MOST_PULLS = 10  # of a bandit; beyond, there are too many beliefs
+_NUM_MDPS = 100_000
+_SEED = 3_000_000
 
 
 def has_optimum(cell: Cell) -> bool:
@@ -29,4 +37,16 @@ def _bandits(cell: Cell) -> dict[str, Any]:
     }
 
 
-_OPTIMA: dict[str, Callable[[Cell], dict[str, Any]]] = {"bandits": _bandits}
+def _mdps(cell: Cell) -> dict[str, Any]:
+    """The mean over many MDPs of what is exact in each."""
+    _, tasks = envs.make(cell.environment, **cell.environment_options)
+    key = jax.random.key(_SEED)
+    returns = optimal_returns(key, tasks.test, cell.horizon, _NUM_MDPS)
+    of_trials = cell.num_episodes * returns.astype(np.float64)
+    return summary(of_trials[None]) | {"what": "value iteration on the true MDP"}
+
+
+_OPTIMA: dict[str, Callable[[Cell], dict[str, Any]]] = {
+    "bandits": _bandits,
+    "mdps": _mdps,
+}

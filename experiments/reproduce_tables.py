@@ -12,6 +12,9 @@ Row = dict[str, Any]  # of row.json
 OPTIMUM = "optimum"  # the agent whose rows hold the best that is possible
 LEARNED = ("rl2_gru", "transformer", "snail", "maml")
 _INDICES = ("gittins", "finite_horizon_gittins")
+# of the names of agents that believe in what MDPs are drawn from
+TRUE_PRIOR = "_true_prior"
+_MDP_AGENTS = ("random", "greedy", "epsilon_greedy", "psrl", "opsrl", "ucrl2", "beb")
 _CLASSICAL = {
     "bandits": (
         *("random", "greedy", "epsilon_greedy", "ucb1", "thompson"),
@@ -136,7 +139,7 @@ def _score_or_reference(cell: str, agent: str, stored: Stored) -> str:
 def _reference_entry(row: Row | None) -> str:
     if row is None:
         return "not run"
-    return f"{row['mean']:.3f}" if "what" in row else f"{_mean(row)} (index)"
+    return _mean(row) if "what" in row else f"{_mean(row)} (index)"
 
 
 def _published_entry(score: PublishedScore) -> str:
