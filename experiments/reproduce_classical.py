@@ -32,7 +32,7 @@ def _bandit_agents(cell: Cell) -> dict[str, ClassicalAgent]:
 
 
 def _mdp_agents(cell: Cell) -> dict[str, ClassicalAgent]:
-    """With the prior of the published agents and, where that is another, the true one."""
+    """By the published prior and, where that is not the true one, also by the true."""
     published = {
         name: _mdp_agent(cell, kind, kind.published_prior)
         for name, kind in MDP_AGENTS.items()

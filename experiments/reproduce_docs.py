@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.reproduce_cells import TABLES, cells_of
+from experiments.reproduce_cells import GRID_NAVI, TABLES, cells_of
 from experiments.reproduce_folder import stored
-from experiments.reproduce_tables import Stored, tables
+from experiments.reproduce_tables import OPTIMUM, Stored, tables
+from experiments.row_folder import good
+from metarl_jax import plots
 from metarl_jax.run_files import replace_file, write_json
 
 
@@ -35,8 +37,32 @@ def update(docs: Path, out: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, results._asdict())
         yield path
+        if table == GRID_NAVI.table:
+            yield from _drawn(results, docs / "figures" / "gridnavi.png")
     replace_file(page, text.encode())
     yield page
+
+
+def _drawn(results: Stored, path: Path) -> Iterator[Path]:
+    """Draws returns by episode, if any learned agent was scored."""
+    rows = good(results.rows)
+    optimum = rows.pop(f"{GRID_NAVI.name}/{OPTIMUM}", None)
+    if optimum is None or not rows:
+        return
+    curves = {
+        name.partition("/")[2]: {
+            "return_by_step": row["mean_by_stage"],
+            "interval_by_step": row["interval_by_stage"],
+        }
+        for name, row in rows.items()
+    }
+    references = {
+        "Bayes-optimal": optimum["mean_by_stage"],
+        "goal known": [optimum["goal_known"]],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plots.adaptation_curve(curves, references).savefig(path, dpi=150)
+    yield path
 
 
 def kept(docs: Path, table: str) -> Stored:

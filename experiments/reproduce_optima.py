@@ -10,7 +10,9 @@ import envs
 from experiments.reproduce_cells import Cell
 from experiments.reproduce_scores import summary
 from metarl_jax.classical.bandit_values import bayes_optimal_value
+from metarl_jax.classical.hidden_goal import HiddenGoal, known_goal_returns
 from metarl_jax.classical.mdp_values import optimal_returns
+from metarl_jax.classical.search_values import optimal_search
 
 _MOST_PULLS = 10  # of a bandit; beyond, there are too many beliefs
 _NUM_MDPS = 100_000
@@ -46,7 +48,33 @@ def _mdps(cell: Cell) -> dict[str, Any]:
     return summary(of_trials[None]) | {"what": "value iteration on the true MDP"}
 
 
+def _gridnavi(cell: Cell) -> dict[str, Any]:
+    """By episode, and what an episode returns whose goal is known from the start."""
+    problem = _hidden_goal(cell)
+    by_episode = optimal_search(problem).returns.mean(axis=0)
+    return {
+        "mean": float(by_episode.sum()),
+        "mean_by_stage": by_episode.tolist(),
+        "goal_known": float(known_goal_returns(problem).mean()),
+        "what": "Bayes-optimal",
+    }
+
+
+def _hidden_goal(cell: Cell) -> HiddenGoal:
+    env, tasks = envs.make(cell.environment, **cell.environment_options)
+    return HiddenGoal(
+        next_state=np.asarray(env.next_number()),
+        first_state=0,
+        goals=np.asarray(jax.vmap(env.number)(tasks.fixed["goals"]())),
+        horizon=cell.horizon,
+        num_episodes=cell.num_episodes,
+        goal_reward=env.goal_reward,
+        other_reward=env.other_reward,
+    )
+
+
 _OPTIMA: dict[str, Callable[[Cell], dict[str, Any]]] = {
     "bandits": _bandits,
     "mdps": _mdps,
+    "gridnavi": _gridnavi,
 }

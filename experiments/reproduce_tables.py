@@ -66,17 +66,16 @@ def published_tables(table: str, stored: Stored) -> str:
     """Our agents beside the published: classical, their settings, learned, costs."""
     legend = _LEGEND.format(reference=_REFERENCES[table])
     classical = stored.agents(table, _CLASSICAL[table])
-    learned = stored.agents(table, LEARNED)
     tuned = _tuned(table, stored)
     parts = [
         legend,
         _cell_table(table, ["reference", *classical], stored, _score_or_reference),
         *([_SETTINGS, _cell_table(table, tuned, stored, _setting)] if tuned else []),
         "Learned agents:",
-        _cell_table(table, ["reference", *learned], stored, _score_or_reference),
+        _cell_table(table, ["reference", *LEARNED], stored, _score_or_reference),
         "What training took: environment steps and seconds of a seed, seeds, and "
         "seconds of an iteration of all seeds without compiling:",
-        _cell_table(table, learned, stored, _cost),
+        _cell_table(table, list(LEARNED), stored, _cost),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -84,7 +83,7 @@ def published_tables(table: str, stored: Stored) -> str:
 def search_tables(table: str, stored: Stored) -> str:
     """Return in each episode of a trial, and in all."""
     (cell,) = cells_of(table)
-    agents = [OPTIMUM, *stored.agents(table, LEARNED)]
+    agents = [OPTIMUM, *LEARNED]
     known = {name: stored.rows.get(f"{cell}/{name}") for name in agents}
     lines = [[name, _in_all(row), *_by_stage(row)] for name, row in known.items()]
     num_stages = max(map(len, lines)) - 2

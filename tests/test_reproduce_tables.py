@@ -80,11 +80,14 @@ def test_table_of_gridnavi_is_by_episode():
         "|  | in all | episode 1 | episode 2 |\n"
         "| --- | --- | --- | --- |\n"
         "| optimum | not run |  |  |\n"
+        "| rl2_gru | not run |  |  |\n"
+        "| transformer | not run |  |  |\n"
+        "| snail | not run |  |  |\n"
         "| maml | 2.50 ± 0.25 | 1.00 ± 0.10 | 1.50 ± 0.10 |\n\n"
         "What training took:\n\n"
-        "|  | maml |\n"
-        "| --- | --- |\n"
-        "| gridnavi | 1.0 M, 30 s, 1 seeds |\n"
+        "|  | rl2_gru | transformer | snail | maml |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| gridnavi | not run | not run | not run | 1.0 M, 30 s, 1 seeds |\n"
     )
 
 
