@@ -21,6 +21,7 @@ ENVIRONMENTS = {
     "bernoulli_bandit": "envs.bernoulli_bandit",
     "cartpole": "envs.cartpole",
     "gaussian_bandit": "envs.gaussian_bandit",
+    "grid_navi": "envs.grid_navi",
     "half_cheetah_velocity": "envs.half_cheetah_velocity",
     "pendulum": "envs.pendulum",
     "point": "envs.point",

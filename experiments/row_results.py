@@ -133,11 +133,28 @@ def run_row(out: Path, name: str, experiment: Experiment) -> None:
     directory = RunDirectory(out / name)
     results = Results(out, {name: experiment})
     with failures_recorded(results, name):
-        with _measured(directory.path / "measured.json"):
-            train(directory, name, experiment, name)
-        row = _costs(directory, experiment)
+        row = train_and_measure(directory, name, experiment)
         row |= evaluate(directory, name, experiment)
         results.record(name, row)
+
+
+def train_and_measure(
+    directory: RunDirectory, name: str, experiment: Experiment
+) -> dict[str, Any]:
+    """Trains, from the newest checkpoint if any, and tells what all of it cost.
+
+    Returns:
+      Environment steps and seconds of training one seed, and the process's memory.
+    """
+    path = directory.path / "measured.json"
+    with _measured(path):
+        train(directory, name, experiment, name)
+    measured = json.loads(path.read_text())
+    return {
+        "env_steps": env_steps(experiment),
+        "seconds_per_seed": measured["seconds"] / experiment.training.num_seeds,
+        "peak_memory_mb": measured["peak_memory_mb"],
+    }
 
 
 def compiled_seconds(path: Path) -> float | None:
@@ -162,16 +179,6 @@ def compiled_seconds(path: Path) -> float | None:
         return None
     per_iteration = np.median(taken[going_on] / lengths[going_on])
     return float(per_iteration * len(seconds) / num_seeds)
-
-
-def _costs(directory: RunDirectory, experiment: Experiment) -> dict[str, Any]:
-    """Environment steps and seconds of training one seed, and the process's memory."""
-    measured = json.loads((directory.path / "measured.json").read_text())
-    return {
-        "env_steps": env_steps(experiment),
-        "seconds_per_seed": measured["seconds"] / experiment.training.num_seeds,
-        "peak_memory_mb": measured["peak_memory_mb"],
-    }
 
 
 @contextlib.contextmanager

@@ -13,10 +13,12 @@ from metarl_jax.algorithms import AlgorithmConfig
 from metarl_jax.optimizers import OuterConfig
 from metarl_jax.run_files import write_json
 from metarl_jax.run_logs import CSV_NAME
+from metarl_jax.sequence_models import SequenceConfig
+from metarl_jax.trial_optimizers import TrialOuterConfig
 from metarl_jax.versions import run_versions
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
-for _union in (OuterConfig, AlgorithmConfig):
+for _union in (OuterConfig, TrialOuterConfig, SequenceConfig, AlgorithmConfig):
     configure_tagged_union(_union, _CONVERTER, tag_name="kind")
 
 

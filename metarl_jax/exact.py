@@ -238,13 +238,56 @@ def action_values(
 ) -> Array:
     """Q_t(s, a): the expected discounted return from time t on, [T, S, A]."""
     policy = jax.nn.softmax(logits)
+    return backward_induction(
+        back_up=lambda following: mdp.reward + discount * mdp.transition @ following,
+        value=lambda values: jnp.sum(policy * values, axis=-1),
+        num_states=mdp.reward.shape[0],
+        horizon=horizon,
+    )
 
-    def back_up(following: Array, _) -> tuple[Array, Array]:
-        value = mdp.reward + discount * mdp.transition @ following
-        return jnp.sum(policy * value, axis=-1), value
 
-    zero = jnp.zeros_like(mdp.initial)
-    return jax.lax.scan(back_up, zero, length=horizon, reverse=True)[1]
+def optimal_action_values(mdp: TabularMdp, horizon: int) -> Array:
+    """Q*_t(s, a): the most that can be expected from time t on, [T, S, A].
+
+    Args:
+      mdp: the MDP; its initial states do not matter.
+      horizon: T.
+
+    Returns:
+      Undiscounted expected returns of taking an action in a state at each time and
+      acting optimally after it.
+    """
+    return backward_induction(
+        back_up=lambda following: mdp.reward + mdp.transition @ following,
+        value=lambda values: jnp.max(values, axis=-1),
+        num_states=mdp.reward.shape[0],
+        horizon=horizon,
+    )
+
+
+def backward_induction(
+    back_up: Callable[[Array], Array],
+    value: Callable[[Array], Array],
+    num_states: int,
+    horizon: int,
+) -> Array:
+    """Action values of each time step, from the last to the first.
+
+    Args:
+      back_up: from the values of the next states, [S], to those of actions, [S, A].
+      value: from the values of actions, [S, A], to those of states, [S].
+      num_states: S.
+      horizon: T, after which every state is worth 0.
+
+    Returns:
+      Action values, [T, S, A].
+    """
+
+    def step(following: Array, _) -> tuple[Array, Array]:
+        values = back_up(following)
+        return value(values), values
+
+    return jax.lax.scan(step, jnp.zeros(num_states), length=horizon, reverse=True)[1]
 
 
 def state_probabilities(mdp: TabularMdp, logits: Array, horizon: int) -> Array:

@@ -55,6 +55,9 @@ class TrialTrustRegionConfig(TrustRegionConfig):
     critic: MinibatchConfig = MinibatchConfig()
 
 
+TrialOuterConfig = TrialProximalConfig | TrialTrustRegionConfig
+
+
 class Horizon(NamedTuple):
     """How far a trial looks ahead."""
 
@@ -98,7 +101,7 @@ class TrialOptimizer(NamedTuple):
 
 def trial_optimizer(
     networks: TrialNetworks,
-    config: TrialProximalConfig | TrialTrustRegionConfig,
+    config: TrialOuterConfig,
     horizon: Horizon,
     axis: TaskAxis,
 ) -> TrialOptimizer:

@@ -10,8 +10,8 @@ from metarl_jax.sequence_models import GruConfig, SequenceConfig, sequence_model
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_optimizers import (
     Horizon,
+    TrialOuterConfig,
     TrialProximalConfig,
-    TrialTrustRegionConfig,
     trial_optimizer,
 )
 from metarl_jax.types import Environment, Key, MetaAlgorithm, Params, Rollout, Task
@@ -26,7 +26,7 @@ class Rl2Config:
     memory: SequenceConfig = GruConfig()
     discount: float = 0.99  # gamma, over the whole trial
     trace_decay: float = 0.95  # lambda of generalised advantage estimation
-    outer: TrialProximalConfig | TrialTrustRegionConfig = TrialProximalConfig()
+    outer: TrialOuterConfig = TrialProximalConfig()
 
     def __post_init__(self):
         steps = self.num_adaptation_steps

@@ -19,6 +19,11 @@ class Experience(NamedTuple):
     ended: Array  # True: the episode ended with this step
 
 
+def _unchanged(key: Key, memory: Memory) -> Memory:
+    """What an agent makes of its memory that plans nothing for an episode."""
+    return memory
+
+
 class Agent(NamedTuple):
     """Acts in one task and learns from every step; pure functions of one trial."""
 
@@ -27,6 +32,8 @@ class Agent(NamedTuple):
     act: Callable[[Key, Memory, Array], Array]
     # (key, memory, experience) -> memory
     learn: Callable[[Key, Memory, Experience], Memory]
+    # (key, memory) -> memory; before the first action of each episode
+    begin_episode: Callable[[Key, Memory], Memory] = _unchanged
 
 
 class _Carry(NamedTuple):
@@ -64,7 +71,8 @@ def play(
         return _Carry(observation, state, memory), reward
 
     def episode(memory: Memory, key: Key) -> tuple[Memory, Array]:
-        reset_key, scan_key = jax.random.split(key)
+        reset_key, begin_key, scan_key = jax.random.split(key, 3)
+        memory = agent.begin_episode(begin_key, memory)
         carry = _Carry(*env.reset(reset_key, task), memory)
         keys = jax.random.split(scan_key, env.horizon)
         carry, rewards = jax.lax.scan(step, carry, keys)

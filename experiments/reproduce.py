@@ -1,0 +1,105 @@
+"""python -m experiments.reproduce TABLE: the published tables, cell by cell.
+
+TABLE is bandits, mdps or gridnavi. Scores classical agents, and trains and scores
+learned ones, each in a process of its own, on tasks that nothing was chosen or trained
+on, and writes the table beside the published figures into --out, anew after each. What
+is done is not done again, and an interrupted training goes on where it stopped: give
+the same command. A row that fails is recorded with the reason, and tried again by the
+next command.
+
+    python -m experiments.reproduce bandits --cells "bandit-n10-*" --agents "g*,ucb1"
+    python -m experiments.reproduce mdps --agents maml --estimate 3
+    python -m experiments.reproduce tables
+
+--estimate trains nothing: it times that many iterations of the learned agents, and the
+table then says what the rest would take. "tables" puts all that is in --out into
+docs/data/reproduce and the tables of that into docs/results.md.
+"""
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+
+import tyro
+
+from experiments import cli, rows
+from metarl_jax import platform
+
+_PROGRAM = "python -m experiments.reproduce"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Reproduces the published tables of bandits and MDPs, and GridNavi."""
+
+    table: tyro.conf.Positional[str]  # bandits, mdps, gridnavi; or "tables", to write
+    cells: str | None = None  # names, separated by commas, with *; all by default
+    agents: str | None = None  # likewise
+    budget: str = "small"  # "small" or "paper": how long agents are trained
+    trials: int = 10_000  # that each agent is scored on
+    estimate: int = 0  # iterations to time, instead of training and scoring
+    processes: int = 1  # rows at a time
+    out: Path = Path("runs/reproduce")
+    docs: Path = Path("docs")  # of "tables"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = cli.parse(Options, _PROGRAM, arguments, description=__doc__)
+    with cli.clear_errors():
+        rows.share_machine(str(options.processes))
+    platform.configure()
+    command = f"{_PROGRAM} {shlex.join(arguments)}"
+    if options.table == "tables":
+        return _write_tables(options)
+    with cli.clear_errors():
+        results, chosen = plan(options, command)
+        results.prepare(chosen)
+    rows.run_and_report(chosen, results, command, options.processes)
+
+
+def plan(options: Options, command: str):
+    """The `Reproduction` or `Estimates`, and the names of the rows to run.
+
+    Raises:
+      ValueError: for an unknown name, or a number out of range.
+    """
+    from experiments.experiment import Experiment
+    from experiments.reproduce_agents import plan_of
+    from experiments.reproduce_cells import cells_of, chosen
+    from experiments.reproduce_folder import Estimates, Reproduction, estimates_in
+    from experiments.reproduce_scores import check_num_trials
+
+    check_num_trials(options.trials)
+    if options.estimate < 0:
+        raise ValueError(f"--estimate must be 0 or more, not {options.estimate}")
+    cells = cells_of(options.table)
+    names = chosen("cell", options.cells, list(cells))
+    of_cell = {name: plan_of(cells[name], options.budget) for name in names}
+    agents = list(dict.fromkeys(agent for plan in of_cell.values() for agent in plan))
+    agents = chosen("agent", options.agents, agents)
+    planned = {
+        f"{name}/{agent}": plan[agent]
+        for name, plan in of_cell.items()
+        for agent in agents
+        if agent in plan
+    }
+    if not options.estimate:
+        settings = options.table, options.trials, command
+        return Reproduction(options.out, planned, *settings), list(planned)
+    learned = {k: v for k, v in planned.items() if isinstance(v, Experiment)}
+    settings = options.table, options.estimate, command
+    return Estimates(estimates_in(options.out), learned, *settings), list(learned)
+
+
+def _write_tables(options: Options) -> None:
+    from experiments.reproduce_docs import update
+
+    with cli.clear_errors():
+        for path in update(options.docs, options.out):
+            print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

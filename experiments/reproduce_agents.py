@@ -1,0 +1,45 @@
+"""What is scored in a cell: classical agents, the optimum, and learned agents."""
+
+import dataclasses
+from typing import Any
+
+from experiments.experiment import Experiment
+from experiments.reproduce_cells import Cell
+from experiments.reproduce_classical import classical_agents
+from experiments.reproduce_learners import LEARNERS, experiment
+from experiments.reproduce_optima import has_optimum
+from experiments.reproduce_tables import OPTIMUM
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassicalPlan:
+    """A classical agent is to be scored in a cell."""
+
+    cell: Cell
+    agent: str
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimumPlan:
+    """The exact return of the best that is possible is to be computed."""
+
+    cell: Cell
+
+
+def plan_of(cell: Cell, budget: str) -> dict[str, Any]:
+    """What is to be done for each agent of a cell, by name.
+
+    Returns:
+      An `OptimumPlan` where it can be computed, a `ClassicalPlan` or an `Experiment`.
+
+    Raises:
+      ValueError: if there is no such budget.
+    """
+    classical: dict[str, Any] = {
+        name: ClassicalPlan(cell, name) for name in classical_agents(cell)
+    }
+    learned: dict[str, Experiment] = {
+        name: experiment(cell, name, budget) for name in LEARNERS
+    }
+    optimum = {OPTIMUM: OptimumPlan(cell)} if has_optimum(cell) else {}
+    return optimum | classical | learned

@@ -1,0 +1,166 @@
+"""The learned agents of the published tables, and how long each is trained."""
+
+import dataclasses
+import fnmatch
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from experiments.experiment import Experiment
+from experiments.reproduce_cells import Cell
+from metarl_jax.algorithms import AlgorithmConfig, MamlConfig, Rl2Config
+from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.losses import AdvantageConfig
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.optimizers import AdamConfig
+from metarl_jax.sequence_models import (
+    GruConfig,
+    SequenceConfig,
+    SnailConfig,
+    TransformerConfig,
+)
+from metarl_jax.training import TrainingConfig
+from metarl_jax.trial_optimizers import TrialProximalConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """How long an agent is trained in a cell."""
+
+    steps_per_iteration: int  # environment steps of a seed, in as many trials as fit
+    num_iterations: int
+    num_seeds: int
+
+
+# budget -> CELL/AGENT, the first pattern of which that matches counts
+BUDGETS: dict[str, dict[str, Budget]] = {
+    "small": {
+        "bandit-n10-*/maml": Budget(4_000, 1000, 3),
+        "bandit-n100-*/maml": Budget(20_000, 500, 2),
+        "mdp-N10/maml": Budget(20_000, 500, 2),
+        "gridnavi/*": Budget(15_000, 500, 3),
+        "bandit-n10-*/*": Budget(10_000, 500, 3),
+        "*": Budget(50_000, 300, 2),
+    },
+    # the batches and the number of iterations of Duan et al. (2016), appendix
+    "paper": {"*": Budget(250_000, 1000, 3)},
+}
+
+
+class Learner(NamedTuple):
+    """An algorithm, made for trials of a cell."""
+
+    # differences to the options of the cell's environment
+    environment_options: dict[str, Any]
+    algorithm: AlgorithmConfig
+
+
+def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
+    """RL^2 with this memory, by PPO; a trial of the cell is one life."""
+    algorithm = Rl2Config(
+        num_adaptation_steps=cell.num_episodes - 1,
+        memory=memory,
+        outer=TrialProximalConfig(decay_iterations=num_iterations),
+    )
+    return Learner({}, algorithm)
+
+
+def maml(cell: Cell, num_iterations: int) -> Learner:
+    """MAML that lives through a trial in stages, with a gradient step after each.
+
+    All stages count. Those after the first are what is learned from; they are as long
+    as each other, since the papers say nothing of how theirs was split. Without a
+    baseline: it would be fitted to the few steps of a stage, and explain them all.
+    """
+    make = _MAML_STAGES[cell.table]
+    environment_options, num_stages, num_episodes, advantage = make(cell)
+    algorithm = MamlConfig(
+        num_adaptation_steps=num_stages - 1,
+        num_episodes=num_episodes,
+        inner_step_sizes=(1.0,),
+        inner_advantage=advantage,
+        outer_advantage=advantage,
+        outer_stages="adapted",
+        outer=AdamConfig(learning_rate=3e-3, decay_iterations=num_iterations),
+        network=NetworkConfig(hidden_sizes=(64, 64)),
+    )
+    return Learner(environment_options, algorithm)
+
+
+def _bandit_stages(cell: Cell):
+    """Pulls of a stage are episodes of one step each, and so all of them are alike."""
+    num_stages = min(10, cell.num_steps // 2)
+    advantage = AdvantageConfig(baseline="none", discount=0.0, normalize=False)
+    return {"horizon": 1}, num_stages, cell.num_steps // num_stages, advantage
+
+
+def _mdp_stages(cell: Cell):
+    num_stages = 5
+    advantage = AdvantageConfig(baseline="none", discount=0.9)
+    return {}, num_stages, cell.num_episodes // num_stages, advantage
+
+
+def _gridnavi_stages(cell: Cell):
+    return {}, cell.num_episodes, 1, AdvantageConfig(baseline="none", discount=0.95)
+
+
+_MAML_STAGES = {
+    "bandits": _bandit_stages,
+    "mdps": _mdp_stages,
+    "gridnavi": _gridnavi_stages,
+}
+
+# agent -> (cell, num_iterations) -> Learner; in the order of the tables
+LEARNERS: dict[str, Callable[[Cell, int], Learner]] = {
+    "rl2_gru": partial(rl2, GruConfig()),
+    "transformer": partial(rl2, TransformerConfig()),
+    "snail": partial(rl2, SnailConfig()),
+    "maml": maml,
+}
+
+
+def experiment(cell: Cell, agent: str, budget: str) -> Experiment:
+    """How an agent is trained for a cell.
+
+    The evaluation has the K and E of training, so that a trial at test time is one of
+    the cell, all steps counted.
+
+    Raises:
+      ValueError: if there is no such budget; names those that there are.
+    """
+    size = budget_of(cell, agent, budget)
+    learner = LEARNERS[agent](cell, size.num_iterations)
+    algorithm = learner.algorithm
+    return Experiment(
+        description=f"{agent} on {cell.name}, budget {budget}",
+        environment=cell.environment,
+        environment_options=cell.environment_options | learner.environment_options,
+        algorithm=algorithm,
+        training=TrainingConfig(
+            num_iterations=size.num_iterations,
+            num_tasks=_num_tasks(cell, size),
+            num_seeds=size.num_seeds,
+        ),
+        evaluation=EvaluationConfig(
+            num_adaptation_steps=algorithm.num_adaptation_steps,
+            num_episodes=algorithm.num_episodes,
+        ),
+    )
+
+
+def budget_of(cell: Cell, agent: str, budget: str) -> Budget:
+    """The first entry of a budget that matches.
+
+    Raises:
+      ValueError: if there is no such budget; names those that there are.
+    """
+    if budget not in BUDGETS:
+        raise ValueError(f"no budget '{budget}'; choose from {', '.join(BUDGETS)}")
+    name = f"{cell.name}/{agent}"
+    sizes = BUDGETS[budget].items()
+    return next(size for pattern, size in sizes if fnmatch.fnmatch(name, pattern))
+
+
+def _num_tasks(cell: Cell, size: Budget) -> int:
+    """Trials of an iteration: a multiple of 16, which minibatches and devices share."""
+    return max(1, size.steps_per_iteration // cell.num_steps // 16) * 16

@@ -1,0 +1,225 @@
+"""The tables of the reproduction in Markdown, beside the published figures."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from experiments.published import PublishedScore
+from experiments.reproduce_cells import cells_of, published
+from experiments.row_folder import failure_cell, markdown
+
+Row = dict[str, Any]  # of row.json
+
+OPTIMUM = "optimum"  # the agent whose rows hold the best that is possible
+LEARNED = ("rl2_gru", "transformer", "snail", "maml")
+_INDICES = ("gittins", "finite_horizon_gittins")
+# of the names of agents that believe in what MDPs are drawn from
+TRUE_PRIOR = "_true_prior"
+_MDP_AGENTS = ("random", "greedy", "epsilon_greedy", "psrl", "opsrl", "ucrl2", "beb")
+_CLASSICAL = {
+    "bandits": (
+        *("random", "greedy", "epsilon_greedy", "ucb1", "thompson"),
+        *("optimistic_thompson", "gittins", "finite_horizon_gittins"),
+    ),
+    "mdps": (*("random", "greedy", "epsilon_greedy", "psrl", "opsrl", "ucrl2", "beb"),),
+    "gridnavi": (),
+}
+_NOTHING = PublishedScore()
+
+_LEGEND = """\
+Each entry: mean total reward of a trial ± half of its 95% interval [published] and its
+percentage of the reference, which is {reference}.
+"""
+_SETTINGS = """\
+Settings, chosen on other tasks; where another one is the best on the scored tasks,
+which is what was published, it follows with its mean:
+"""
+_REFERENCES = {
+    "bandits": "the exact\nBayes-optimal value for 10 pulls, and for more the "
+    "better of our two index policies",
+    "mdps": "the return of\nvalue iteration on the true MDP",
+}
+
+
+class Stored(NamedTuple):
+    """What is known, by CELL/AGENT."""
+
+    rows: dict[str, Row]
+    estimates: dict[str, Row]  # of what training would take
+
+    def agents(self, table: str, agents: Iterable[str]) -> list[str]:
+        """Those agents that were run in at least one cell, or are published."""
+        return [name for name in agents if self._is_known(table, name)]
+
+    def _is_known(self, table: str, agent: str) -> bool:
+        return any(
+            f"{cell}/{agent}" in self.rows | self.estimates or agent in published(cell)
+            for cell in cells_of(table)
+        )
+
+
+def tables(table: str, stored: Stored) -> str:
+    """All tables of "bandits", "mdps" or "gridnavi"."""
+    return _TABLES[table](table, stored)
+
+
+def published_tables(table: str, stored: Stored) -> str:
+    """Our agents beside the published: classical, their settings, learned, costs."""
+    legend = _LEGEND.format(reference=_REFERENCES[table])
+    classical = stored.agents(table, _CLASSICAL[table])
+    tuned = _tuned(table, stored)
+    parts = [
+        legend,
+        _cell_table(table, ["reference", *classical], stored, _score_or_reference),
+        *([_SETTINGS, _cell_table(table, tuned, stored, _setting)] if tuned else []),
+        "Learned agents:",
+        _cell_table(table, ["reference", *LEARNED], stored, _score_or_reference),
+        "What training took: environment steps and seconds of a seed, seeds, and "
+        "seconds of an iteration of all seeds without compiling:",
+        _cell_table(table, list(LEARNED), stored, _cost),
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def search_tables(table: str, stored: Stored) -> str:
+    """Return in each episode of a trial, and in all."""
+    (cell,) = cells_of(table)
+    agents = [OPTIMUM, *LEARNED]
+    known = {name: stored.rows.get(f"{cell}/{name}") for name in agents}
+    lines = [[name, _in_all(row), *_by_stage(row)] for name, row in known.items()]
+    num_stages = max(map(len, lines)) - 2
+    heads = ["", "in all", *(f"episode {k + 1}" for k in range(num_stages))]
+    costs = _cell_table(table, agents[1:], stored, _cost)
+    return f"{markdown(heads, lines)}\n\nWhat training took:\n\n{costs}\n"
+
+
+_TABLES: dict[str, Callable[[str, Stored], str]] = {
+    "bandits": published_tables,
+    "mdps": published_tables,
+    "gridnavi": search_tables,
+}
+
+
+def reference(cell: str, stored: Stored) -> Row | None:
+    """The row whose mean is 100% in a cell, if it is known."""
+    names = [f"{cell}/{agent}" for agent in (OPTIMUM, *_INDICES)]
+    known = [stored.rows[name] for name in names if _is_good(stored.rows.get(name))]
+    exact = [row for row in known if "what" in row]
+    return max(exact or known, key=lambda row: row["mean"], default=None)
+
+
+def _cell_table(
+    table: str,
+    columns: list[str],
+    stored: Stored,
+    entry: Callable[[str, str, Stored], str],
+) -> str:
+    """A line for each cell and a column for each agent."""
+    lines = [
+        [cell, *(entry(cell, column, stored) for column in columns)]
+        for cell in cells_of(table)
+    ]
+    return markdown(["", *columns], lines)
+
+
+def _score_or_reference(cell: str, agent: str, stored: Stored) -> str:
+    best = reference(cell, stored)
+    if agent == "reference":
+        return _reference_entry(best)
+    row = stored.rows.get(f"{cell}/{agent}")
+    theirs = _published_entry(published(cell).get(agent, _NOTHING))
+    if row is None:
+        return f"{_not_run(stored.estimates.get(f'{cell}/{agent}'))}{theirs}"
+    if "failed" in row:
+        return failure_cell(row)
+    percent = f" {100 * row['mean'] / best['mean']:.1f}%" if best else ""
+    return f"{_mean(row)}{theirs}{percent}"
+
+
+def _reference_entry(row: Row | None) -> str:
+    if row is None:
+        return "not run"
+    return _mean(row) if "what" in row else f"{_mean(row)} (index)"
+
+
+def _published_entry(score: PublishedScore) -> str:
+    if score.total is not None:
+        return f" [{score.total:g}]"
+    return f" [{100 * score.fraction:.1f}%]" if score.fraction is not None else ""
+
+
+def _not_run(estimate: Row | None) -> str:
+    if not _is_good(estimate):
+        return "not run"
+    return (
+        f"not run ({estimate['seconds_per_iteration']:.3g} s an iteration, "
+        f"{_duration(estimate['seconds'])} in all)"
+    )
+
+
+def _tuned(table: str, stored: Stored) -> list[str]:
+    """Agents with more than one setting."""
+    return [
+        agent
+        for agent in _CLASSICAL[table]
+        if any(
+            len(stored.rows.get(f"{cell}/{agent}", {}).get("mean_by_setting", ())) > 1
+            for cell in cells_of(table)
+        )
+    ]
+
+
+def _setting(cell: str, agent: str, stored: Stored) -> str:
+    row = stored.rows.get(f"{cell}/{agent}")
+    if not _is_good(row):
+        return ""
+    best = row["as_published"]
+    same = best["setting"] == row["setting"]
+    as_published = "" if same else f"; {best['setting']:g}: {_mean(best)}"
+    return f"{row['setting']:g}{as_published}"
+
+
+def _cost(cell: str, agent: str, stored: Stored) -> str:
+    row = stored.rows.get(f"{cell}/{agent}")
+    if not _is_good(row):
+        return _not_run(stored.estimates.get(f"{cell}/{agent}")) if row is None else ""
+    seconds = row["seconds_per_iteration"]
+    each = "" if seconds is None else f", {seconds:.3g} s an iteration"
+    return (
+        f"{row['env_steps'] / 1e6:.1f} M, {_duration(row['seconds_per_seed'])}, "
+        f"{row['num_seeds']} seeds{each}"
+    )
+
+
+def _by_stage(row: Row | None) -> list[str]:
+    if not _is_good(row):
+        return []
+    means = row["mean_by_stage"]
+    intervals = row.get("interval_by_stage", [None] * len(means))
+    return [
+        _mean({"mean": mean, "interval": interval})
+        for mean, interval in zip(means, intervals, strict=True)
+    ]
+
+
+def _in_all(row: Row | None) -> str:
+    if row is None:
+        return "not run"
+    return failure_cell(row) if "failed" in row else _mean(row)
+
+
+def _mean(row: Row) -> str:
+    """The mean ± half of its interval; exact where there is none."""
+    if row.get("interval") is None:
+        return f"{row['mean']:.3f}"
+    low, high = row["interval"]
+    return f"{row['mean']:.2f} ± {(high - low) / 2:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _is_good(row: Row | None) -> bool:
+    return row is not None and "failed" not in row

@@ -1,0 +1,139 @@
+"""The reproduction of published tables: what is run, and that nothing is run twice."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import rows
+from experiments.published import bandit_scores, mdp_scores
+from experiments.reproduce import Options, plan
+from experiments.reproduce_agents import OptimumPlan
+from experiments.reproduce_cells import CELLS, bandit_cell
+from experiments.reproduce_folder import Reproduction, score, stored
+from experiments.reproduce_learners import LEARNERS, experiment
+
+ROOT = Path(__file__).parents[1]
+TINY = bandit_cell(num_pulls=4, num_arms=2)
+
+
+def tiny_maml(num_iterations=2):
+    trained = experiment(TINY, "maml", "small")
+    training = dataclasses.replace(
+        trained.training, num_iterations=num_iterations, num_tasks=2, num_seeds=2
+    )
+    return dataclasses.replace(trained, training=training)
+
+
+def folder(out, planned, num_trials=8):
+    return Reproduction(out, planned, "bandits", num_trials, "the command")
+
+
+def test_published_scores_are_found_by_cell_and_agent():
+    assert bandit_scores()[10, 5]["ucb1"].total == 6.7
+    assert bandit_scores()[500, 5]["maml"].total is None
+    assert mdp_scores()[10]["snail"] == (159.1, 0.766)
+    assert mdp_scores()[25]["maml"] == (None, 0.591)
+
+
+def test_every_published_cell_is_there():
+    assert len(CELLS) == 10 + 5 + 1
+    assert CELLS["mdp-N100"].num_steps == 1000
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize("agent", LEARNERS)
+def test_learner_lives_through_exactly_one_trial(cell, agent):
+    if cell.name == "gridnavi":
+        pytest.importorskip("envs.grid_navi")
+    trained = experiment(cell, agent, "small")
+    steps = trained.environment_options.get("horizon", cell.horizon)
+    tested = trained.evaluation
+    num_steps = (tested.num_adaptation_steps + 1) * tested.num_episodes * steps
+    assert num_steps == cell.num_steps
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"table": "bandit"}, "no table 'bandit'; choose from bandits, mdps"),
+        (
+            {"cells": "bandit-n11*"},
+            r"no cell 'bandit-n11\*'; choose from bandit-n10",
+        ),
+        ({"agents": "mamla"}, "no agent 'mamla'; choose from .*maml"),
+        ({"budget": "huge"}, "no budget 'huge'; choose from small, paper"),
+        ({"trials": 501}, "--trials .* multiple of it, not 501"),
+        ({"trials": 0}, "--trials must be above 0"),
+        ({"estimate": -1}, "--estimate must be 0 or more"),
+    ],
+)
+def test_bad_options_are_refused_with_the_choices(options, message):
+    with pytest.raises(ValueError, match=message):
+        plan(Options(**{"table": "bandits"} | options), "")
+
+
+def test_cells_and_agents_are_chosen_by_pattern():
+    options = Options("bandits", cells="bandit-n10-*,bandit-n100-k5", agents="ma*")
+    _, names = plan(options, "")
+    assert names == [
+        "bandit-n10-k5/maml",
+        "bandit-n10-k10/maml",
+        "bandit-n10-k50/maml",
+        "bandit-n100-k5/maml",
+    ]
+
+
+def test_help_needs_no_jax():
+    program = (
+        "import sys; from experiments.reproduce import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: assert 'jax' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True
+    )
+
+
+def test_finished_row_is_not_done_again_unless_more_trials_are_wanted(tmp_path):
+    name = "tiny/maml"
+    planned = {name: tiny_maml()}
+    first = folder(tmp_path, planned)
+    first.prepare([name])
+    score(first, name)
+    row = json.loads((tmp_path / name / "row.json").read_text())
+    assert row["num_trials"] == 8 and row["num_seeds"] == 2
+    assert row["env_steps"] == 2 * 2 * TINY.num_steps
+    assert row["mean"] == pytest.approx(sum(row["mean_by_stage"]))
+    assert row["command"] == "the command"
+
+    (tmp_path / name / "row.json").write_text(json.dumps(row | {"mean": -1.0}))
+    rows.run_rows([name], first)
+    assert stored(tmp_path).rows[name]["mean"] == -1.0
+    more = folder(tmp_path, planned, num_trials=16)
+    assert not more.is_done(name)
+    score(more, name)
+    again = stored(tmp_path).rows[name]
+    assert again["num_trials"] == 16 and more.is_done(name)
+    assert again["env_steps"] == row["env_steps"]
+
+
+def test_another_configuration_is_refused(tmp_path):
+    name = "tiny/maml"
+    folder(tmp_path, {name: tiny_maml()}).prepare([name])
+    other = folder(tmp_path, {name: tiny_maml(num_iterations=3)})
+    with pytest.raises(ValueError, match="holds another configuration"):
+        other.prepare([name])
+
+
+def test_optimum_of_a_bandit_of_two_pulls_and_two_arms(tmp_path):
+    # a first pull of 1/2; then the same arm (2/3) if it paid, or the other (1/2)
+    name = "tiny/optimum"
+    results = folder(tmp_path, {name: OptimumPlan(bandit_cell(2, 2))})
+    results.prepare([name])
+    score(results, name)
+    assert stored(tmp_path).rows[name]["mean"] == pytest.approx(13 / 12)
+    assert results.is_done(name)
