@@ -134,13 +134,22 @@ def build(experiment: Experiment) -> Problem:
     if experiment.observe_task:
         env = TaskInObservation(env, tasks)
     training = experiment.training
-    axis = default_task_axis(
-        training.num_tasks, training.tasks_per_chunk, training.num_devices
-    )
+    chunk_size = training.tasks_per_chunk or _tasks_at_once(experiment)
+    axis = default_task_axis(training.num_tasks, chunk_size, training.num_devices)
     numbers, rebuild = split_numbers(experiment.algorithm)
     algorithm = algorithms.make(env, experiment.algorithm, axis)
     with_numbers = lambda numbers: algorithms.make(env, rebuild(numbers), axis)
     return Problem(env, tasks, algorithm, axis, numbers, with_numbers)
+
+
+def _tasks_at_once(experiment: Experiment) -> int | None:
+    """None: what is fast on this platform where each task adapts parameters of its own.
+
+    Otherwise all: with the same parameters, the products of all tasks are one.
+    """
+    if isinstance(experiment.algorithm, InnerConfig):
+        return None
+    return max(experiment.training.num_tasks, experiment.evaluation.num_tasks)
 
 
 def at_test_time(experiment: Experiment) -> Experiment:

@@ -57,10 +57,17 @@ class Learner(NamedTuple):
 
 def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
     """RL^2 with this memory, by PPO; a trial of the cell is one life."""
+    short = cell.num_steps <= 10
     algorithm = Rl2Config(
         num_adaptation_steps=cell.num_episodes - 1,
         memory=memory,
-        outer=TrialProximalConfig(decay_iterations=num_iterations),
+        discount=1.0,  # what is reported is the sum of rewards
+        trace_decay=0.8 if short else 0.97,
+        outer=TrialProximalConfig(
+            learning_rate=3e-3,
+            decay_iterations=num_iterations,
+            entropy_coefficient=0.003 if short else 0.01,
+        ),
     )
     return Learner({}, algorithm)
 

@@ -20,8 +20,6 @@ EXPERIMENT = Experiment(
             learning_rate=3e-3, decay_iterations=600, entropy_coefficient=0.003
         ),
     ),
-    training=TrainingConfig(num_iterations=600, num_tasks=1024, tasks_per_chunk=1024),
-    evaluation=EvaluationConfig(
-        num_tasks=10_000, num_adaptation_steps=0, num_episodes=1
-    ),
+    training=TrainingConfig(num_iterations=600, num_tasks=1024),
+    evaluation=EvaluationConfig(num_tasks=2000, num_adaptation_steps=0, num_episodes=1),
 )
