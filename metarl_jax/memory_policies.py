@@ -47,7 +47,8 @@ class TrialNetworks(NamedTuple):
 class Recollection(NamedTuple):
     """What a policy knows beside the observation."""
 
-    action: Array  # [A]; the last one, one-hot if it is discrete; 0 at first
+    observation: Array  # [O]; the last one; 0 at first
+    action: Array  # [A]; that followed it, one-hot if it is discrete
     reward: Array  # []; what it brought
     started: Array  # []; 1.0: the observation is the first one of an episode
     elapsed: Array  # []; steps since the trial began
@@ -56,8 +57,8 @@ class Recollection(NamedTuple):
 
 def num_inputs(env: Environment) -> int:
     """The size of the input of a sequence model that reads trials of `env`."""
-    num_actions = _action_size(env.action_space)
-    return math.prod(env.observation_space.shape) + num_actions + 3
+    observation_size = math.prod(env.observation_space.shape)
+    return 2 * observation_size + _action_size(env.action_space) + 3
 
 
 def trial_networks(
@@ -66,9 +67,9 @@ def trial_networks(
     """A policy and a value function that remember a trial.
 
     The input of each step is the observation, the action before it and its reward,
-    whether an episode has just started (all as in Duan et al.), and the fraction of
-    the trial that has elapsed: what is still worth exploring depends on the steps
-    that are left, and so counting them does not have to be learned.
+    whether an episode has just started (all as in Duan et al.), and besides the
+    observation before, so that a transition is in one input, and the fraction of the
+    trial that has elapsed: what is still worth exploring depends on what is left.
 
     Args:
       env: the environment.
@@ -91,7 +92,8 @@ def trial_networks(
         inputs = as_input(observation, memory)
         features, sequence = model.step(params["memory"], inputs, memory.sequence)
         distribution, _ = action_head.apply(params["action"], features, ())
-        return distribution, memory._replace(sequence=sequence)
+        vector = observation.reshape(-1).astype(float)
+        return distribution, memory._replace(observation=vector, sequence=sequence)
 
     def life(params: Params, trial: Rollout) -> Array:
         inputs = jax.vmap(as_input)(*_recall(env, trial))
@@ -121,19 +123,22 @@ def trial_networks(
 
 def _as_input(observation: Array, memory: Recollection, length: int) -> Array:
     scalars = jnp.stack([memory.reward, memory.started, memory.elapsed / length])
-    return jnp.concatenate([observation.reshape(-1), memory.action, scalars])
+    vectors = observation.reshape(-1), memory.observation, memory.action
+    return jnp.concatenate([*vectors, scalars])
 
 
 def _initial_memory(env: Environment, model: SequenceModel) -> Recollection:
+    observation = jnp.zeros(math.prod(env.observation_space.shape))
     action = jnp.zeros(_action_size(env.action_space))
     zero, one = jnp.zeros(()), jnp.ones(())
-    return Recollection(action, zero, one, zero, model.initial_memory)
+    return Recollection(observation, action, zero, one, zero, model.initial_memory)
 
 
 def _remember(
     space: Any, memory: Recollection, action: Array, reward: Array, ended: Array
 ) -> Recollection:
     return Recollection(
+        memory.observation,
         _action_vector(space, action),
         jnp.asarray(reward, float),
         jnp.asarray(ended, float),
@@ -145,15 +150,18 @@ def _remember(
 def _recall(env: Environment, trial: Rollout) -> tuple[Array, Recollection]:
     """Observations and recollections, leaves [L, ...], of one life [K+1, T]."""
     ends = ended(trial).at[:, -1].set(True)
-    vectors = jax.vmap(jax.vmap(partial(_action_vector, env.action_space)))
-    flat = lambda leaf: leaf.reshape(-1, *leaf.shape[2:]).astype(float)
-    before = lambda leaf, first: jnp.concatenate([jnp.full_like(leaf[:1], first), leaf])
-    action, reward, started = (
-        before(flat(leaf), first)[:-1]
-        for leaf, first in [(vectors(trial.action), 0), (trial.reward, 0), (ends, 1)]
+    actions = jax.vmap(jax.vmap(partial(_action_vector, env.action_space)))
+    flat = lambda leaf: leaf.reshape(ends.size, -1).astype(float)
+    after = lambda first, leaf: jnp.insert(flat(leaf), 0, first, axis=0)[:-1]
+    recollection = Recollection(
+        observation=after(0.0, trial.observation),
+        action=after(0.0, actions(trial.action)),
+        reward=after(0.0, trial.reward)[:, 0],
+        started=after(1.0, ends)[:, 0],
+        elapsed=jnp.arange(ends.size, dtype=float),
+        sequence=(),
     )
-    elapsed = jnp.arange(reward.size, dtype=float)
-    return flat(trial.observation), Recollection(action, reward, started, elapsed, ())
+    return flat(trial.observation), recollection
 
 
 def _action_size(space: Any) -> int:

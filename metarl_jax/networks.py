@@ -11,7 +11,7 @@ from gymnax.environments import spaces
 
 from metarl_jax.checks import require, require_positive
 from metarl_jax.distributions import Categorical, DiagonalGaussian, TanhGaussian
-from metarl_jax.types import Array, Params, Policy
+from metarl_jax.types import Array, Key, Params, Policy
 
 _ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "elu": nn.elu, "swish": nn.swish}
 
@@ -126,6 +126,14 @@ def mlp_value(
     return lambda key: module.init(key, example), module.apply
 
 
+def mlp_features(
+    num_inputs: int, config: NetworkConfig
+) -> tuple[Callable[[Key], Params], Callable[[Params, Array], Array]]:
+    """The hidden layers alone: `init(key) -> params`, `apply(params, inputs) -> [H]`."""
+    module = _Features(config)
+    return lambda key: module.init(key, jnp.zeros(num_inputs)), module.apply
+
+
 class _Mlp(nn.Module):
     """Dense layers with orthogonal weights and zero biases; a linear output.
 
@@ -138,12 +146,7 @@ class _Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, observation: Array) -> Array:
-        hidden = observation.reshape(-1).astype(jnp.result_type(float))
-        activation = _ACTIVATIONS[self.config.activation]
-        for index, size in enumerate(self.config.hidden_sizes):
-            init = nn.initializers.orthogonal(math.sqrt(2))
-            layer = _Linear(size, init, name=f"hidden_{index}")
-            hidden = activation(layer(hidden))
+        hidden = _hidden_layers(self.config, observation)
         init = nn.initializers.orthogonal(self.output_gain)
         return _Linear(self.num_outputs, init, name="output")(hidden)
 
@@ -165,6 +168,24 @@ class _Linear(nn.Module):
         weight = self.param("weight", start, (self.num_outputs, inputs.shape[-1]))
         bias = self.param("bias", nn.initializers.zeros, (self.num_outputs,))
         return jnp.einsum("...i,oi->...o", inputs, weight) + bias
+
+
+class _Features(nn.Module):
+    config: NetworkConfig
+
+    @nn.compact
+    def __call__(self, inputs: Array) -> Array:
+        return _hidden_layers(self.config, inputs)
+
+
+def _hidden_layers(config: NetworkConfig, inputs: Array) -> Array:
+    """Of the module that calls this."""
+    hidden = inputs.reshape(-1).astype(jnp.result_type(float))
+    activation = _ACTIVATIONS[config.activation]
+    for index, size in enumerate(config.hidden_sizes):
+        init = nn.initializers.orthogonal(math.sqrt(2))
+        hidden = activation(_Linear(size, init, name=f"hidden_{index}")(hidden))
+    return hidden
 
 
 def _layer_outputs(module: nn.Module, params: Params, observation: Array):

@@ -5,8 +5,14 @@ from typing import Any, NamedTuple
 
 from metarl_jax.checks import require, require_positive
 from metarl_jax.memory_policies import num_inputs, trial_networks
+from metarl_jax.networks import NetworkConfig
 from metarl_jax.rollouts import collect_lives
-from metarl_jax.sequence_models import GruConfig, SequenceConfig, sequence_model
+from metarl_jax.sequence_models import (
+    GruConfig,
+    SequenceConfig,
+    embedded,
+    sequence_model,
+)
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_optimizers import (
     Horizon,
@@ -23,6 +29,7 @@ class Rl2Config:
 
     num_adaptation_steps: int = 1  # K
     num_episodes: int = 1  # E; lives of one task, each with a memory of its own
+    embedding_sizes: tuple[int, ...] = (64,)  # of layers between input and memory
     memory: SequenceConfig = GruConfig()
     discount: float = 0.99  # gamma, over the whole trial
     trace_decay: float = 0.95  # lambda of generalised advantage estimation
@@ -67,7 +74,9 @@ def rl2(env: Environment, config: Rl2Config, axis: TaskAxis) -> MetaAlgorithm:
     """
     num_stages = config.num_adaptation_steps + 1
     length = num_stages * env.horizon
-    model = sequence_model(config.memory, num_inputs(env), length)
+    layers = NetworkConfig(config.embedding_sizes, activation="relu")
+    make_model = lambda size: sequence_model(config.memory, size, length)
+    model = embedded(num_inputs(env), layers, make_model)
     networks = trial_networks(env, model, length)
     horizon = Horizon(config.discount, config.trace_decay, length)
     optimizer = trial_optimizer(networks, config.outer, horizon, axis)

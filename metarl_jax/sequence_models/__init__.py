@@ -7,6 +7,7 @@ import functools
 import operator
 
 from metarl_jax.checks import require
+from metarl_jax.sequence_models.embedded import embedded as embedded
 from metarl_jax.sequence_models.gru import GruConfig, gru
 from metarl_jax.sequence_models.lstm import LstmConfig, lstm
 from metarl_jax.sequence_models.snail import SnailConfig, snail
