@@ -129,7 +129,7 @@ def mlp_value(
 def mlp_features(
     num_inputs: int, config: NetworkConfig
 ) -> tuple[Callable[[Key], Params], Callable[[Params, Array], Array]]:
-    """The hidden layers alone: `init(key) -> params`, `apply(params, inputs) -> [H]`."""
+    """Hidden layers alone: `init(key) -> params`, `apply(params, inputs) -> [H]`."""
     module = _Features(config)
     return lambda key: module.init(key, jnp.zeros(num_inputs)), module.apply
 

@@ -64,16 +64,17 @@ def test_input_is_what_was_seen_done_and_paid_and_how_much_of_the_trial_is_over(
         ends=[[False, True, False, False], [False, False, False, True]],
     )
     read = inputs_of(COUNTDOWN, trial).reshape(8, -1)
-    # observation, last action one-hot, its reward, whether an episode starts, elapsed
+    # observation, the last one, what was done then, one-hot, and paid, whether an
+    # episode starts, and how much has elapsed
     expected = [
-        [7, 0, 0, 0.0, 1, 0 / 8],
-        [8, 0, 1, 0.5, 0, 1 / 8],
-        [9, 1, 0, 1.5, 1, 2 / 8],
-        [10, 0, 1, 2.5, 0, 3 / 8],
-        [20, 0, 1, 3.5, 1, 4 / 8],  # a stage starts with a reset
-        [21, 1, 0, 4.5, 0, 5 / 8],
-        [22, 1, 0, 5.5, 0, 6 / 8],
-        [23, 0, 1, 6.5, 0, 7 / 8],
+        [7, 0, 0, 0, 0.0, 1, 0 / 8],
+        [8, 7, 0, 1, 0.5, 0, 1 / 8],
+        [9, 8, 1, 0, 1.5, 1, 2 / 8],
+        [10, 9, 0, 1, 2.5, 0, 3 / 8],
+        [20, 10, 0, 1, 3.5, 1, 4 / 8],  # a stage starts with a reset
+        [21, 20, 1, 0, 4.5, 0, 5 / 8],
+        [22, 21, 1, 0, 5.5, 0, 6 / 8],
+        [23, 22, 0, 1, 6.5, 0, 7 / 8],
     ]
     np.testing.assert_allclose(read, expected)
 
@@ -126,4 +127,4 @@ def test_policy_and_value_share_a_memory_only_where_they_are_given_one():
 def test_continuous_actions_enter_as_they_are():
     env = Point(horizon=2)
     assert isinstance(env.action_space, spaces.Box)
-    assert num_inputs(env) == 2 + 2 + 3
+    assert num_inputs(env) == 2 + 2 + 2 + 3

@@ -5,12 +5,14 @@ import optax
 import pytest
 from probe import quick_jit, relative_error
 
+from metarl_jax.networks import NetworkConfig
 from metarl_jax.sequence_models import (
     SEQUENCE_MODELS,
     GruConfig,
     LstmConfig,
     SnailConfig,
     TransformerConfig,
+    embedded,
     sequence_model,
 )
 
@@ -277,3 +279,24 @@ def test_bad_sizes_are_refused_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_embedding_is_a_layer_before_the_model():
+    layers = NetworkConfig((5,), activation="relu")
+    model = embedded(
+        NUM_INPUTS, layers, lambda size: sequence_model(GruConfig(4), size, LENGTH)
+    )
+    params = quick_jit(model.init)(jax.random.key(0))
+    layer = params["embedding"]["params"]["hidden_0"]
+    seen = jnp.maximum(inputs(LENGTH) @ layer["weight"].T + layer["bias"], 0)
+    plain = sequence_model(GruConfig(4), 5, LENGTH)
+    assert_close(
+        unroll(model, params, inputs(LENGTH)), unroll(plain, params["model"], seen)
+    )
+    assert_close(
+        unroll(model, params, inputs(LENGTH)),
+        step_by_step(model, params, inputs(LENGTH)),
+    )
+    at_once = unroll(model, params, inputs(LENGTH))
+    assert_close(at_once, unroll(plain, params["model"], seen))
+    assert_close(at_once, step_by_step(model, params, inputs(LENGTH)))
