@@ -60,28 +60,25 @@ def history_model(
 
 
 def write(rows: Array, new: Array, position: Array) -> Array:
-    """`rows` [M, ...] with `new` [L, ...] in place of those from `position` on."""
-    return jax.lax.dynamic_update_slice_in_dim(rows, new, position, axis=0)
+    """`rows` [..., M, C] with `new` [..., L, C] in place of those from `position`."""
+    return jax.lax.dynamic_update_slice_in_dim(rows, new, position, axis=-2)
 
 
-@jax.checkpoint
 def attend(queries: Array, keys: Array, values: Array, position: Array) -> Array:
-    """Causal attention of several heads; computed again for its gradient.
-
-    The weights [heads, L, M] are the largest arrays of a gradient where they are kept.
+    """Causal attention of several heads.
 
     Args:
-      queries: of steps `position`, `position + 1`, ...: [L, heads, K].
-      keys: of steps 0, 1, ...: [M, heads, K]; rows of later steps are not read.
-      values: as `keys`: [M, heads, V].
+      queries: of steps `position`, `position + 1`, ...: [heads, L, K].
+      keys: of steps 0, 1, ...: [heads, M, K]; rows of later steps are not read.
+      values: as `keys`: [heads, M, V].
       position: of the first query.
 
     Returns:
-      What each query reads, [L, heads, V].
+      What each query reads, [heads, L, V].
     """
-    num_queries, _, size = queries.shape
-    logits = jnp.einsum("lhk,mhk->hlm", queries, keys) / jnp.sqrt(size)
+    num_queries, size = queries.shape[1:]
+    logits = jnp.einsum("hlk,hmk->hlm", queries, keys) / jnp.sqrt(size)
     latest = position + jnp.arange(num_queries)
-    is_past = jnp.arange(keys.shape[0]) <= latest[:, None]
+    is_past = jnp.arange(keys.shape[1]) <= latest[:, None]
     weights = jax.nn.softmax(jnp.where(is_past, logits, -jnp.inf))
-    return jnp.einsum("hlm,mhv->lhv", weights, values)
+    return jnp.einsum("hlm,hmv->hlv", weights, values)

@@ -34,7 +34,7 @@ def recurrent_model(
     """A layer of recurrent cells, whose features are its hidden state.
 
     Of each step a gradient keeps the memory alone and computes the gates again, which
-    is faster than to fetch them (docs/performance.md).
+    is faster than to fetch them.
 
     Args:
       cell: of H units.

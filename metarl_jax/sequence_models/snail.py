@@ -36,8 +36,8 @@ class SnailMemory(NamedTuple):
     # [reach + length, C]; outputs of all layers below the attention, after zeros for
     # the steps before the first
     channels: Array
-    keys: Array  # [length, key_size]
-    values: Array  # [length, value_size]
+    keys: Array  # [1, length, key_size]; one head
+    values: Array  # [1, length, value_size]
 
 
 def snail(config: SnailConfig, num_inputs: int, length: int) -> SequenceModel:
@@ -62,8 +62,8 @@ def snail(config: SnailConfig, num_inputs: int, length: int) -> SequenceModel:
     memory = SnailMemory(
         position=jnp.zeros((), jnp.int32),
         channels=jnp.zeros((module.reach + length, num_channels)),
-        keys=jnp.zeros((length, config.key_size)),
-        values=jnp.zeros((length, config.value_size)),
+        keys=jnp.zeros((1, length, config.key_size)),
+        values=jnp.zeros((1, length, config.value_size)),
     )
     num_features = num_channels + config.value_size
     return history_model(
@@ -86,18 +86,15 @@ class _Snail(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Array, memory: SnailMemory):
-        config, position = self.config, memory.position
+        position = memory.position
         start = self.reach + position
-        channels = nn.Dense(config.embedding_size, name="embedding")(inputs)
+        channels = nn.Dense(self.config.embedding_size, name="embedding")(inputs)
         for index, dilation in enumerate(self.dilations):
             delayed = _delayed(channels, memory.channels, start, dilation)
-            layer = _Convolution(config.filters, name=f"convolution_{index}")
+            layer = _Convolution(self.config.filters, name=f"convolution_{index}")
             channels = jnp.concatenate([channels, layer(channels, delayed)], axis=1)
-        affine = lambda size, name: nn.Dense(size, name=name)(channels)
-        queries = affine(config.key_size, "query")
-        keys = write(memory.keys, affine(config.key_size, "key"), position)
-        values = write(memory.values, affine(config.value_size, "value"), position)
-        read = attend(*(x[:, None] for x in (queries, keys, values)), position)[:, 0]
+        attention = _Attention(self.config, name="attention")
+        read, keys, values = attention(channels, memory.keys, memory.values, position)
         memory = SnailMemory(
             position=position + inputs.shape[0],
             channels=write(memory.channels, channels, start),
@@ -115,8 +112,23 @@ class _Convolution(nn.Module):
     @nn.compact
     def __call__(self, channels: Array, delayed: Array) -> Array:
         both = jnp.concatenate([delayed, channels], axis=1)
-        filtered, gate = jnp.split(nn.Dense(2 * self.filters, name="taps")(both), 2, 1)
+        taps = nn.Dense(2 * self.filters, name="taps")(both)
+        filtered, gate = jnp.split(taps, 2, axis=1)
         return jnp.tanh(filtered) * nn.sigmoid(gate)
+
+
+class _Attention(nn.Module):
+    """One head, which reads the outputs of all layers below."""
+
+    config: SnailConfig
+
+    @nn.compact
+    def __call__(self, channels: Array, keys: Array, values: Array, position: Array):
+        affine = lambda size, name: nn.Dense(size, name=name)(channels)[None]
+        queries = affine(self.config.key_size, "query")
+        keys = write(keys, affine(self.config.key_size, "key"), position)
+        values = write(values, affine(self.config.value_size, "value"), position)
+        return attend(queries, keys, values, position)[0], keys, values
 
 
 def _delayed(channels: Array, past: Array, start: Array, dilation: int) -> Array:

@@ -31,7 +31,7 @@ class TransformerConfig:
 
 
 class KeysAndValues(NamedTuple):
-    keys: Array  # [length, heads, H / heads]
+    keys: Array  # [heads, length, H / heads]
     values: Array  # as `keys`
 
 
@@ -59,7 +59,7 @@ def transformer(
       https://arxiv.org/abs/2002.04745
     """
     module = _Transformer(config)
-    empty = jnp.zeros((length, config.num_heads, config.width // config.num_heads))
+    empty = jnp.zeros((config.num_heads, length, config.width // config.num_heads))
     memory = TransformerMemory(
         position=jnp.zeros((), jnp.int32),
         layers=(KeysAndValues(empty, empty),) * config.num_layers,
@@ -96,12 +96,13 @@ class _Attention(nn.Module):
         heads, width = self.config.num_heads, self.config.width
         normed = nn.LayerNorm(name="norm")(hidden)
         project = nn.DenseGeneral((3, heads, width // heads), name="project")
-        queries, keys, values = jnp.moveaxis(project(normed), 1, 0)
+        queries, keys, values = jnp.moveaxis(project(normed), 0, 2)
         past = KeysAndValues(
             write(past.keys, keys, position), write(past.values, values, position)
         )
         read = attend(queries, past.keys, past.values, position)
-        return nn.Dense(width, name="output")(read.reshape(-1, width)), past
+        joined = read.swapaxes(0, 1).reshape(-1, width)
+        return nn.Dense(width, name="output")(joined), past
 
 
 class _Perceptron(nn.Module):
