@@ -31,8 +31,9 @@ class MdpAgent(NamedTuple):
     """A kind of agent, the settings to choose among, and the prior that was published.
 
     The published prior is that of the agent in the public code of Osband and Van Roy
-    (https://github.com/iosband/TabulaRL): it is not the distribution of the tasks. By
-    it the published returns are met; with `Prior()`, which is, agents do better.
+    (https://github.com/iosband/TabulaRL), under which returns come close to those that
+    Duan et al. (2016) published. It is not the distribution of their tasks; that is
+    `Prior()`.
     """
 
     # (num_states, num_actions, horizon, prior, setting) -> agent; `setting` may be
