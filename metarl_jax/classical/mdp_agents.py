@@ -31,8 +31,9 @@ class MdpAgent(NamedTuple):
     """A kind of agent, the settings to choose among, and the prior that was published.
 
     The published prior is that of the agent in the public code of Osband and Van Roy
-    (https://github.com/iosband/TabulaRL): it is not the distribution of the tasks. By
-    it the published returns are met; with `Prior()`, which is, agents do better.
+    (https://github.com/iosband/TabulaRL), under which returns come close to those that
+    Duan et al. (2016) published. It is not the distribution of their tasks; that is
+    `Prior()`.
     """
 
     # (num_states, num_actions, horizon, prior, setting) -> agent; `setting` may be
@@ -190,14 +191,17 @@ def beb(
     return planning_agent(num_states, num_actions, horizon, prior, plan)
 
 
+_ZERO_MEAN = Prior(reward_mean=0.0)
+_WEAK = Prior(concentration=1e-4, reward_mean=0.0, reward_precision=1e-4)
+
 MDP_AGENTS = {
     "random": MdpAgent(random),
-    "greedy": MdpAgent(greedy),
-    "epsilon_greedy": MdpAgent(epsilon_greedy, (0.02, 0.05, 0.1, 0.2)),
-    "psrl": MdpAgent(psrl),
-    "opsrl": MdpAgent(opsrl, (2.0, 5.0, 10.0, 20.0)),
-    "ucrl2": MdpAgent(ucrl2, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)),
-    "beb": MdpAgent(beb, (0.5, 1.0, 2.0, 4.0, 8.0)),
+    "greedy": MdpAgent(greedy, published_prior=_WEAK),
+    "epsilon_greedy": MdpAgent(epsilon_greedy, (0.02, 0.05, 0.1, 0.2), _WEAK),
+    "psrl": MdpAgent(psrl, published_prior=_ZERO_MEAN),
+    "opsrl": MdpAgent(opsrl, (2.0, 5.0, 10.0, 20.0), _ZERO_MEAN),
+    "ucrl2": MdpAgent(ucrl2, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5), _WEAK),
+    "beb": MdpAgent(beb, (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0), _ZERO_MEAN),
 }
 
 
