@@ -42,7 +42,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/*": Budget(10_000, 500, 3),
         "*": Budget(50_000, 300, 2),
     },
-    # the batches and the number of iterations of Duan et al. (2016), appendix
+    # large batches, for an accelerator
     "paper": {"*": Budget(250_000, 1000, 3)},
 }
 
