@@ -42,7 +42,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/*": Budget(10_000, 500, 3),
         "*": Budget(50_000, 300, 2),
     },
-    # the batches and the number of iterations of Duan et al. (2016), appendix
+    # large batches, for an accelerator
     "paper": {"*": Budget(250_000, 1000, 3)},
 }
 
@@ -95,10 +95,14 @@ def maml(cell: Cell, num_iterations: int) -> Learner:
 
 
 def _bandit_stages(cell: Cell):
-    """Pulls of a stage are episodes of one step each, and so all of them are alike."""
-    num_stages = min(10, cell.num_steps // 2)
-    advantage = AdvantageConfig(baseline="none", discount=0.0, normalize=False)
-    return {"horizon": 1}, num_stages, cell.num_steps // num_stages, advantage
+    """Pulls of a stage are episodes of one step each, and so all of them are alike.
+
+    Ten stages; where they are of one pull only, there is no mean to compare it with.
+    """
+    num_pulls = cell.num_steps // 10
+    normalize = num_pulls > 1
+    advantage = AdvantageConfig(baseline="none", discount=0.0, normalize=normalize)
+    return {"horizon": 1}, 10, num_pulls, advantage
 
 
 def _mdp_stages(cell: Cell):

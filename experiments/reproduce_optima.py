@@ -15,7 +15,7 @@ from metarl_jax.classical.mdp_values import optimal_returns
 from metarl_jax.classical.search_values import optimal_search
 
 _MOST_PULLS = 10  # of a bandit; beyond, there are too many beliefs
-_NUM_MDPS = 100_000
+_NUM_MDPS = 10_000
 _SEED = 3_000_000
 
 
