@@ -38,9 +38,13 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/maml": Budget(4_000, 1000, 3),
         "bandit-n100-*/maml": Budget(20_000, 500, 2),
         "mdp-N10/maml": Budget(20_000, 500, 2),
-        "gridnavi/*": Budget(15_000, 500, 3),
-        "bandit-n10-*/*": Budget(10_000, 500, 3),
-        "*": Budget(50_000, 300, 2),
+        "bandit-n10-*/rl2_gru": Budget(10_240, 800, 3),
+        "bandit-n10-*/transformer": Budget(10_240, 600, 2),
+        "bandit-n10-*/snail": Budget(5_120, 400, 2),
+        "bandit-n100-*/rl2_gru": Budget(51_200, 600, 2),
+        "mdp-N10/rl2_gru": Budget(51_200, 600, 1),
+        "gridnavi/rl2_gru": Budget(30_720, 600, 3),
+        "*": Budget(51_200, 400, 1),
     },
     # large batches, for an accelerator
     "paper": {"*": Budget(250_000, 1000, 3)},
@@ -56,20 +60,29 @@ class Learner(NamedTuple):
 
 
 def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
-    """RL^2 with this memory, by PPO; a trial of the cell is one life."""
+    """RL^2 with this memory, by PPO; a trial of the cell is one life.
+
+    Without a discount: what is reported is the sum of rewards. In a long trial, what
+    exploring is worth shows late, so that advantages look further ahead.
+    """
     short = cell.num_steps <= 10
     algorithm = Rl2Config(
         num_adaptation_steps=cell.num_episodes - 1,
         memory=memory,
-        discount=1.0,  # what is reported is the sum of rewards
+        discount=1.0,
         trace_decay=0.8 if short else 0.97,
         outer=TrialProximalConfig(
-            learning_rate=3e-3,
+            learning_rate=3e-3 if isinstance(memory, GruConfig) else 1e-3,
             decay_iterations=num_iterations,
             entropy_coefficient=0.003 if short else 0.01,
         ),
     )
     return Learner({}, algorithm)
+
+
+def rl2_gru(cell: Cell, num_iterations: int) -> Learner:
+    """RL^2 with more units where there is more to remember."""
+    return rl2(GruConfig(128 if cell.table == "mdps" else 64), cell, num_iterations)
 
 
 def maml(cell: Cell, num_iterations: int) -> Learner:
@@ -123,8 +136,8 @@ _MAML_STAGES = {
 
 # agent -> (cell, num_iterations) -> Learner; in the order of the tables
 LEARNERS: dict[str, Callable[[Cell, int], Learner]] = {
-    "rl2_gru": partial(rl2, GruConfig()),
-    "transformer": partial(rl2, TransformerConfig()),
+    "rl2_gru": rl2_gru,
+    "transformer": partial(rl2, TransformerConfig(num_layers=1)),
     "snail": partial(rl2, SnailConfig()),
     "maml": maml,
 }
