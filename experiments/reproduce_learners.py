@@ -42,7 +42,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/transformer": Budget(10_240, 600, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n100-*/rl2_gru": Budget(51_200, 600, 2),
-        "mdp-N10/rl2_gru": Budget(51_200, 600, 1),
+        "mdp-N10/rl2_gru": Budget(51_200, 1000, 1),
         "gridnavi/rl2_gru": Budget(30_720, 600, 3),
         "*": Budget(51_200, 400, 1),
     },
@@ -59,22 +59,39 @@ class Learner(NamedTuple):
     algorithm: AlgorithmConfig
 
 
+class Rates(NamedTuple):
+    """What RL^2 was tuned in, by trying few values in few cells."""
+
+    trace_decay: float  # further where what exploring is worth shows late
+    entropy_coefficient: float
+    learning_rate: float = 3e-3
+
+
+_SHORT = Rates(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
+_RATES = {
+    "bandits": Rates(trace_decay=0.97, entropy_coefficient=0.01),
+    "mdps": Rates(trace_decay=0.95, entropy_coefficient=0.03, learning_rate=2e-3),
+    "gridnavi": Rates(trace_decay=0.97, entropy_coefficient=0.01),
+}
+
+
 def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
     """RL^2 with this memory, by PPO; a trial of the cell is one life.
 
-    Without a discount: what is reported is the sum of rewards. In a long trial, what
-    exploring is worth shows late, so that advantages look further ahead.
+    Without a discount: what is reported is the sum of rewards.
     """
-    short = cell.num_steps <= 10
+    rates = _SHORT if cell.num_steps <= 10 else _RATES[cell.table]
+    recurrent = isinstance(memory, GruConfig)
     algorithm = Rl2Config(
         num_adaptation_steps=cell.num_episodes - 1,
         memory=memory,
+        embedding_sizes=(128 if cell.table == "mdps" else 64,),
         discount=1.0,
-        trace_decay=0.8 if short else 0.97,
+        trace_decay=rates.trace_decay,
         outer=TrialProximalConfig(
-            learning_rate=3e-3 if isinstance(memory, GruConfig) else 1e-3,
+            learning_rate=rates.learning_rate if recurrent else 1e-3,
             decay_iterations=num_iterations,
-            entropy_coefficient=0.003 if short else 0.01,
+            entropy_coefficient=rates.entropy_coefficient,
         ),
     )
     return Learner({}, algorithm)
