@@ -35,15 +35,15 @@ class Budget:
 # budget -> CELL/AGENT, the first pattern of which that matches counts
 BUDGETS: dict[str, dict[str, Budget]] = {
     "small": {
-        "bandit-n10-*/maml": Budget(4_000, 1000, 3),
-        "bandit-n100-*/maml": Budget(20_000, 500, 2),
+        "bandit-n10-*/maml": Budget(4_000, 500, 3),
+        "bandit-n100-*/maml": Budget(20_000, 200, 2),
         "mdp-N10/maml": Budget(20_000, 500, 2),
         "bandit-n10-*/rl2_gru": Budget(10_240, 800, 3),
-        "bandit-n10-*/transformer": Budget(10_240, 600, 2),
+        "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
-        "bandit-n100-*/rl2_gru": Budget(51_200, 600, 2),
+        "bandit-n100-*/rl2_gru": Budget(51_200, 400, 2),
         "mdp-N10/rl2_gru": Budget(51_200, 1000, 1),
-        "gridnavi/rl2_gru": Budget(30_720, 600, 3),
+        "gridnavi/rl2_gru": Budget(15_360, 400, 3),
         "*": Budget(51_200, 400, 1),
     },
     # large batches, for an accelerator
