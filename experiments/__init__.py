@@ -18,6 +18,7 @@ EXPERIMENTS = {
     "maml_pendulum": "experiments.maml_pendulum",
     "maml_half_cheetah_velocity": "experiments.maml_half_cheetah_velocity",
     "rl2_bernoulli_bandit": "experiments.rl2_bernoulli_bandit",
+    "rl2_grid_navi": "experiments.rl2_grid_navi",
 }
 
 # name -> the module that holds its COMPARISON
