@@ -8,11 +8,13 @@ import probe
 
 from envs.point import Point
 from metarl_jax import training
-from metarl_jax.algorithms import MamlConfig, PrompConfig, make
+from metarl_jax.algorithms import MamlConfig, PrompConfig, Rl2Config, make
 from metarl_jax.communication import Reduction, reductions
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import AdamConfig, TrustRegionConfig
+from metarl_jax.sequence_models import GruConfig
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_optimizers import TrialProximalConfig
 
 NUM_TASKS = 8
 SMALL = {
@@ -32,13 +34,13 @@ def sample_goal(key):
     return jax.random.uniform(key, (2,), minval=-0.5, maxval=0.5)
 
 
-def iteration(config, axis):
+def iteration(config, axis, convert=probe.to_float64):
     """The program, and the state that it starts from."""
     algorithm = make(Point(horizon=5), config, axis)
     state = training.initial_state(algorithm, training.TrainingConfig())
     step = training.meta_step(algorithm, sample_goal, axis, NUM_TASKS)
     program = lambda state: axis.over_seeds(step, state)
-    return program, axis.replicate(probe.to_float64(state))
+    return program, axis.replicate(convert(state))
 
 
 def compiled(program, state, axis):
@@ -77,6 +79,18 @@ def check_eight_devices():
             np.testing.assert_allclose(eight, one, 1e-5, 1e-8, err_msg=name)
 
 
+def check_minibatches():
+    """Each device takes a part of every minibatch, drawn from the tasks of all."""
+    outer = TrialProximalConfig(num_epochs=2, num_minibatches=2)
+    config = Rl2Config(memory=GruConfig(4), outer=outer)
+    ends = []
+    for axis in (TaskAxis(), TaskAxis(None, 4)):
+        program, state = iteration(config, axis, convert=lambda state: state)
+        ends.append(numbers(compiled(program, state, axis)(state)))
+    for one, four in zip(*ends, strict=True):
+        np.testing.assert_allclose(four, one, 1e-3, 1e-5)
+
+
 def check_what_is_sent(name, counted, text):
     """The all-reduces that were counted are those of the compiled program."""
     num_params = 2 * 4 + 4 + 4 * 2 + 2 + 2  # a hidden layer of 4, 2 inputs, 2 outputs
@@ -101,3 +115,4 @@ def check_what_is_sent(name, counted, text):
 if __name__ == "__main__":
     with jax.enable_x64(True):
         check_eight_devices()
+    check_minibatches()
