@@ -61,7 +61,8 @@ def _drawn(results: Stored, path: Path) -> Iterator[Path]:
         "goal known": [optimum["goal_known"]],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    plots.adaptation_curve(curves, references).savefig(path, dpi=150)
+    figure = plots.adaptation_curve(curves, references, step="episodes before")
+    figure.savefig(path, dpi=150)
     yield path
 
 

@@ -87,15 +87,18 @@ def comparison(rows: Mapping[str, Mapping]) -> Figure:
 
 
 def adaptation_curve(
-    curves: Mapping[str, Mapping], references: Mapping[str, Sequence[float]]
+    curves: Mapping[str, Mapping],
+    references: Mapping[str, Sequence[float]],
+    step: str = "adaptation steps",
 ) -> Figure:
     """Return on held-out tasks against adaptation steps.
 
     Args:
       curves: name -> a summary with `return_by_step` and `interval_by_step`.
       references: name -> returns by step, drawn dashed; a single one is a level.
+      step: what there are more of to the right.
     """
-    figure, axes = _figure("adaptation steps", "return on held-out tasks")
+    figure, axes = _figure(step, "return on held-out tasks")
     for name, curve in curves.items():
         steps = np.arange(len(curve["return_by_step"]))
         low, high = np.transpose(curve["interval_by_step"])
