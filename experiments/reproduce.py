@@ -2,10 +2,10 @@
 
 TABLE is bandits, mdps or gridnavi. Scores classical agents, and trains and scores
 learned ones, each in a process of its own, on tasks that nothing was chosen or trained
-on, and writes the table beside the published figures into --out, anew after each. What
-is done is not done again, and an interrupted training goes on where it stopped: give
-the same command. A row that fails is recorded with the reason, and tried again by the
-next command.
+on (GridNavi has no others), and writes the table beside the published figures into
+--out, anew after each. What is done is not done again, and an interrupted training goes
+on where it stopped: give the same command. A row that fails is recorded with the
+reason, and tried again by the next command.
 
     python -m experiments.reproduce bandits --cells "bandit-n10-*" --agents "g*,ucb1"
     python -m experiments.reproduce mdps --agents maml --estimate 3

@@ -17,6 +17,7 @@ class ClassicalPlan:
 
     cell: Cell
     agent: str
+    settings: tuple[float, ...]  # among which one is chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,8 @@ def plan_of(cell: Cell, budget: str) -> dict[str, Any]:
       ValueError: if there is no such budget.
     """
     classical: dict[str, Any] = {
-        name: ClassicalPlan(cell, name) for name in classical_agents(cell)
+        name: ClassicalPlan(cell, name, agent.settings)
+        for name, agent in classical_agents(cell).items()
     }
     learned: dict[str, Experiment] = {
         name: experiment(cell, name, budget) for name in LEARNERS

@@ -18,16 +18,18 @@ _MDP_AGENTS = ("random", "greedy", "epsilon_greedy", "psrl", "opsrl", "ucrl2", "
 _CLASSICAL = {
     "bandits": (
         *("random", "greedy", "epsilon_greedy", "ucb1", "thompson"),
-        *("optimistic_thompson", "gittins", "finite_horizon_gittins"),
+        *("optimistic_thompson", "voting_thompson"),
+        *("gittins", "finite_horizon_gittins"),
     ),
-    "mdps": (*("random", "greedy", "epsilon_greedy", "psrl", "opsrl", "ucrl2", "beb"),),
+    "mdps": (*_MDP_AGENTS, *(f"{name}{TRUE_PRIOR}" for name in _MDP_AGENTS[1:])),
     "gridnavi": (),
 }
 _NOTHING = PublishedScore()
 
 _LEGEND = """\
-Each entry: mean total reward of a trial ± half of its 95% interval [published] and its
-percentage of the reference, which is {reference}.
+Each entry: mean total reward of a trial ± half of its 95% interval, over trials and
+over training seeds where there are several, [published] and its percentage of the
+reference, which is {reference}.
 """
 _SETTINGS = """\
 Settings, chosen on other tasks; where another one is the best on the scored tasks,

@@ -13,8 +13,9 @@ def embedded(
 ) -> SequenceModel:
     """A sequence model that reads the features of a perceptron.
 
-    Units of a recurrent layer are linear in the inputs before their gate: without a
-    layer before it, no gate can open for a certain action in a certain state alone.
+    The gates of a recurrent unit are monotone functions of a sum over the inputs, so
+    that each unit can single out one pair of an action and a state; the features of a
+    layer before it are pairs that all units share.
 
     Args:
       num_inputs: D.

@@ -1,0 +1,39 @@
+"""Trained agents, to be played on any task."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from experiments.experiment import Problem, at_test_time, build
+from experiments.run_directory import RunDirectory
+from experiments.trainer import restore
+from metarl_jax.types import Key, Params, Rollout, Task
+
+
+class TrainedAgent(NamedTuple):
+    """The meta-parameters of one training seed, and how a trial is lived with them."""
+
+    problem: Problem
+    params: Params
+
+    def play(self, key: Key, task: Task) -> Rollout:
+        """One trial [K+1, T, E] in a task of the environment; may be jitted, vmapped."""
+        return self.problem.algorithm.adapt(key, self.params, task)
+
+
+def load_agent(run: str | Path, seed_index: int = 0) -> TrainedAgent:
+    """What a run has learned, from its newest checkpoint.
+
+    Args:
+      run: the folder of a run, such as a row of a comparison or a reproduction.
+      seed_index: which of the seeds that were trained side by side, from 0.
+
+    Raises:
+      FileNotFoundError: if there is no run, or nothing of it is saved yet.
+    """
+    directory = RunDirectory(Path(run))
+    _, experiment = directory.load()
+    state = restore(directory, build(experiment), experiment)
+    params = jax.tree.map(lambda leaf: leaf[seed_index], state.train_state.params)
+    return TrainedAgent(build(at_test_time(experiment)), params)

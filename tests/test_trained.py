@@ -1,0 +1,57 @@
+"""A trained agent can be taken out of its run and played on any task."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import experiments
+from experiments.experiment import Experiment, build
+from experiments.run_directory import RunDirectory
+from experiments.trained import load_agent
+from experiments.trainer import train
+from metarl_jax.algorithms import Rl2Config
+from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.sequence_models import GruConfig
+from metarl_jax.training import TrainingConfig
+
+SHORT = Experiment(
+    description="RL^2 for a moment",
+    environment="bernoulli_bandit",
+    environment_options={"num_arms": 3, "horizon": 4},
+    algorithm=Rl2Config(0, memory=GruConfig(4)),
+    training=TrainingConfig(num_iterations=2, num_tasks=8, num_seeds=2),
+    evaluation=EvaluationConfig(num_adaptation_steps=0, num_episodes=1),
+)
+
+
+def test_agent_plays_the_task_that_it_is_given(tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    directory.create("short", SHORT)
+    state = train(directory, "short", SHORT, "short")
+    agent = load_agent(directory.path, seed_index=1)
+    saved = jax.tree.map(lambda leaf: leaf[1], state.train_state.params)
+    jax.tree.map(np.testing.assert_array_equal, agent.params, saved)
+    always, never = jnp.ones(3), jnp.zeros(3)
+    for arms, reward in ((always, 1.0), (never, 0.0)):
+        trial = agent.play(jax.random.key(0), arms)
+        np.testing.assert_array_equal(trial.reward, np.full((1, 4, 1), reward))
+
+
+def test_rl2_is_not_tested_on_trials_of_another_length():
+    longer = dataclasses.replace(SHORT.evaluation, num_adaptation_steps=3)
+    with pytest.raises(ValueError, match="trials as long as those of training: set"):
+        dataclasses.replace(SHORT, evaluation=longer)
+
+
+def test_rl2_has_no_oracle():
+    with pytest.raises(ValueError, match="for others set oracle_iterations to 0"):
+        dataclasses.replace(SHORT, oracle_iterations=10)
+
+
+def test_tasks_that_share_parameters_go_all_at_once():
+    maml = experiments.load("maml_bernoulli_bandit")
+    assert build(SHORT).axis.chunk_size >= SHORT.training.num_tasks
+    assert build(maml).axis.chunk_size != maml.training.num_tasks
