@@ -20,6 +20,7 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -65,32 +66,58 @@ def plan(options: Options, command: str):
     Raises:
       ValueError: for an unknown name, or a number out of range.
     """
-    from experiments.experiment import Experiment
-    from experiments.reproduce_agents import plan_of
-    from experiments.reproduce_cells import cells_of, chosen
     from experiments.reproduce_folder import Estimates, Reproduction, estimates_in
+
+    _check(options)
+    planned = _planned(options)
+    if not options.estimate:
+        settings = options.table, options.trials, command
+        return Reproduction(options.out, planned, *settings), list(planned)
+    learned = _learned(planned)
+    settings = options.table, options.estimate, command
+    return Estimates(estimates_in(options.out), learned, *settings), list(learned)
+
+
+def _check(options: Options) -> None:
+    from experiments.reproduce_cells import TABLES
     from experiments.reproduce_scores import check_num_trials
 
     check_num_trials(options.trials)
     if options.estimate < 0:
         raise ValueError(f"--estimate must be 0 or more, not {options.estimate}")
+    if options.table not in TABLES:
+        choices = ", ".join([*TABLES, "tables"])
+        raise ValueError(f"no table '{options.table}'; choose from {choices}")
+
+
+def _planned(options: Options) -> dict[str, Any]:
+    """What is to be done in each chosen row, by CELL/AGENT."""
+    from experiments.reproduce_agents import plan_of
+    from experiments.reproduce_cells import cells_of, chosen
+
     cells = cells_of(options.table)
     names = chosen("cell", options.cells, list(cells))
     of_cell = {name: plan_of(cells[name], options.budget) for name in names}
     agents = list(dict.fromkeys(agent for plan in of_cell.values() for agent in plan))
     agents = chosen("agent", options.agents, agents)
-    planned = {
+    return {
         f"{name}/{agent}": plan[agent]
         for name, plan in of_cell.items()
         for agent in agents
         if agent in plan
     }
-    if not options.estimate:
-        settings = options.table, options.trials, command
-        return Reproduction(options.out, planned, *settings), list(planned)
+
+
+def _learned(planned: dict[str, Any]) -> dict[str, Any]:
+    """The rows of learned agents; raises ValueError if there are none."""
+    from experiments.experiment import Experiment
+    from experiments.reproduce_learners import LEARNERS
+
     learned = {k: v for k, v in planned.items() if isinstance(v, Experiment)}
-    settings = options.table, options.estimate, command
-    return Estimates(estimates_in(options.out), learned, *settings), list(learned)
+    if not learned:
+        names = ", ".join(LEARNERS)
+        raise ValueError(f"--estimate times learned agents: choose from {names}")
+    return learned
 
 
 def _write_tables(options: Options) -> None:

@@ -58,8 +58,13 @@ class Estimates(RowFolder):
     """What training each learned agent would take, from a few iterations of it."""
 
     table_name: str
-    num_iterations: int
+    num_iterations: int  # that are timed
     command: str
+
+    def is_done(self, name: str) -> bool:
+        """True where as many iterations were timed as are wanted."""
+        timed = lambda: self.rows()[name].get("num_timed_iterations")
+        return super().is_done(name) and timed() == self.num_iterations
 
     def program(self, name: str) -> Callable[[], None]:
         """What the process of a row does."""
@@ -111,6 +116,7 @@ def run_estimate(folder: Estimates, name: str) -> None:
         num_iterations = experiment.training.num_iterations
         estimate = {
             "seconds_per_iteration": seconds,
+            "num_timed_iterations": folder.num_iterations,
             "num_iterations": num_iterations,
             "num_seeds": experiment.training.num_seeds,
             "seconds": seconds * num_iterations,

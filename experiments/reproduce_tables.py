@@ -132,7 +132,7 @@ def _score_or_reference(cell: str, agent: str, stored: Stored) -> str:
     if row is None:
         return f"{_not_run(stored.estimates.get(f'{cell}/{agent}'))}{theirs}"
     if "failed" in row:
-        return failure_cell(row)
+        return f"{failure_cell(row)}{theirs}"
     percent = f" {100 * row['mean'] / best['mean']:.1f}%" if best else ""
     return f"{_mean(row)}{theirs}{percent}"
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cli import Interrupted, one_line
-from experiments.experiment import Experiment
 from experiments.run_directory import RunDirectory, document
 from metarl_jax.run_files import replace_file, write_json
 
@@ -26,7 +25,7 @@ class RowFolder:
     """
 
     path: Path
-    planned: dict[str, Experiment]  # of every row, in the order of the table
+    planned: dict[str, Any]  # dataclasses, of every row, in the order of the table
 
     def prepare(self, names: list[str]) -> None:
         """Makes the folders of these rows.

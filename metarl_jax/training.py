@@ -31,7 +31,7 @@ class TrainingConfig:
     iterations_per_chunk: int = 5  # between two looks of the host
     iterations_per_checkpoint: int = 25
     num_checkpoints: int = 3  # how many of the newest to keep
-    tasks_per_chunk: int | None = None  # None: what is fast; see experiment.build
+    tasks_per_chunk: int | None = None  # None: what is fast
     num_devices: int | None = None  # None: as many as divide num_tasks; see task_axis
 
     def __post_init__(self):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.checks import require
+from metarl_jax.checks import require, require_positive
 from metarl_jax.losses import normalized
 from metarl_jax.memory_policies import TrialNetworks
 from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
@@ -43,9 +43,10 @@ class TrialProximalConfig(MinibatchConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        require(self.clip_range > 0, "clip_range must be above 0")
+        require_positive(self, "clip_range")
         for name in ("value_coefficient", "entropy_coefficient"):
-            require(getattr(self, name) >= 0, f"{name} must be 0 or more")
+            value = getattr(self, name)
+            require(value >= 0, f"{name} must be 0 or more, not {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +107,7 @@ def trial_optimizer(
     axis: TaskAxis,
 ) -> TrialOptimizer:
     """The optimiser that `config` describes."""
-    factory = ppo if isinstance(config, TrialProximalConfig) else trpo
-    return factory(networks, config, horizon, axis)
+    return _FACTORIES[type(config)](networks, config, horizon, axis)
 
 
 def ppo(
@@ -261,3 +261,9 @@ def _policy_loss(surrogate, distribution: Distribution, lesson: Lesson) -> Array
     trial = lesson.trial
     log_ratio = distribution.log_prob(trial.action) - trial.log_prob
     return -jnp.mean(surrogate(log_ratio, lesson.advantage, trial))
+
+
+_FACTORIES = {
+    TrialProximalConfig: ppo,
+    TrialTrustRegionConfig: trpo,
+}

@@ -150,7 +150,7 @@ class MetaAlgorithm(NamedTuple):
     # (key, train_state, task) -> Rollout [..., K+1, T, E]: what `update` learns from in
     # one task, where training does not collect as `adapt` does from the current params
     explore: Callable[[Key, Any, Task], Rollout] | None = None
-    # of methods that adapt the parameters of a policy
+    # the policy that acts; for methods that adapt its parameters, what is adapted
     policy: Policy | None = None
     adaptation: Adaptation | None = None
     # (train_state, trials [N, K+1, T, E]) -> the gradient that `update` starts with, a

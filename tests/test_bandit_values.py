@@ -12,7 +12,8 @@ def test_one_pull_pays_the_prior_mean():
 
 
 def test_one_arm_pays_the_prior_mean_at_every_pull():
-    assert bayes_optimal_value(1, 30) == pytest.approx(15.0)
+    assert bayes_optimal_value(1, 30) == 15.0
+    assert bayes_optimal_value(1, 600) == 300.0
 
 
 def test_two_pulls_of_two_arms_by_hand():

@@ -12,18 +12,23 @@ from metarl_jax import exact
 from metarl_jax.classical.mdp_values import optimal_return, optimal_returns
 
 
+def return_of(policy, mdp):
+    """The expected return of the actions of each time and state, [T, S]."""
+    transition, reward, probability = map(np.asarray, mdp)
+    states, total = np.arange(len(reward)), 0.0
+    for actions in policy:
+        total += probability @ reward[states, actions]
+        probability = probability @ transition[states, actions]
+    return total
+
+
 def best_deterministic_return(mdp, horizon):
     """The largest return of all policies that map time and state to an action."""
-    transition, reward, initial = map(np.asarray, mdp)
-    num_states, num_actions = reward.shape
-    states, returns = np.arange(num_states), []
-    for policy in itertools.product(range(num_actions), repeat=num_states * horizon):
-        probability, total = initial, 0.0
-        for actions in np.reshape(policy, (horizon, num_states)):
-            total += probability @ reward[states, actions]
-            probability = probability @ transition[states, actions]
-        returns.append(total)
-    return max(returns)
+    num_states, num_actions = mdp.reward.shape
+    policies = itertools.product(range(num_actions), repeat=num_states * horizon)
+    return max(
+        return_of(np.reshape(policy, (horizon, num_states)), mdp) for policy in policies
+    )
 
 
 def test_optimal_return_equals_that_of_the_best_of_all_policies():
@@ -41,11 +46,22 @@ def test_optimal_return_depends_on_where_episodes_start():
 
 def test_optimal_values_are_those_of_a_policy_that_is_greedy_by_them():
     mdp = probe.random_mdp(1, 4, 3)
-    optimal = exact.optimal_action_values(mdp, horizon=1)[0]
-    np.testing.assert_allclose(optimal, mdp.reward, rtol=1e-6)
+    greedy = np.argmax(exact.optimal_action_values(mdp, horizon=10), axis=-1)
+    expected = return_of(greedy, mdp)
+    np.testing.assert_allclose(optimal_return(mdp, horizon=10), expected, rtol=1e-5)
+
+
+def test_optimal_return_is_not_below_that_of_a_policy_that_ignores_the_time():
+    mdp = probe.random_mdp(1, 4, 3)
     certain = 1e3 * exact.optimal_action_values(mdp, horizon=50)[0]
     policy = exact.expected_return(mdp, certain, 10, 1.0)
     assert policy <= optimal_return(mdp, 10) + 1e-4
+
+
+def test_optimal_values_of_the_last_step_are_its_rewards():
+    mdp = probe.random_mdp(1, 4, 3)
+    values = exact.optimal_action_values(mdp, horizon=3)[-1]
+    np.testing.assert_allclose(values, mdp.reward, rtol=1e-6)
 
 
 def test_optimal_returns_are_those_of_the_tasks_drawn():

@@ -8,16 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from experiments import rows
+from experiments import reproduce_folder, rows
 from experiments.published import bandit_scores, mdp_scores
 from experiments.reproduce import Options, plan
 from experiments.reproduce_agents import OptimumPlan
 from experiments.reproduce_cells import CELLS, bandit_cell
-from experiments.reproduce_folder import Reproduction, score, stored
+from experiments.reproduce_folder import (
+    Estimates,
+    Reproduction,
+    estimates_in,
+    score,
+    stored,
+)
 from experiments.reproduce_learners import LEARNERS, experiment
+from metarl_jax import platform
 
 ROOT = Path(__file__).parents[1]
-TINY = bandit_cell(num_pulls=4, num_arms=2)
+TINY = bandit_cell(num_pulls=10, num_arms=2)
 
 
 def tiny_maml(num_iterations=2):
@@ -47,8 +54,6 @@ def test_every_published_cell_is_there():
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 @pytest.mark.parametrize("agent", LEARNERS)
 def test_learner_lives_through_exactly_one_trial(cell, agent):
-    if cell.name == "gridnavi":
-        pytest.importorskip("envs.grid_navi")
     trained = experiment(cell, agent, "small")
     steps = trained.environment_options.get("horizon", cell.horizon)
     tested = trained.evaluation
@@ -59,7 +64,10 @@ def test_learner_lives_through_exactly_one_trial(cell, agent):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"table": "bandit"}, "no table 'bandit'; choose from bandits, mdps"),
+        (
+            {"table": "bandit"},
+            "no table 'bandit'; choose from bandits, mdps, gridnavi, tables",
+        ),
         (
             {"cells": "bandit-n11*"},
             r"no cell 'bandit-n11\*'; choose from bandit-n10",
@@ -69,6 +77,10 @@ def test_learner_lives_through_exactly_one_trial(cell, agent):
         ({"trials": 501}, "--trials .* multiple of it, not 501"),
         ({"trials": 0}, "--trials must be above 0"),
         ({"estimate": -1}, "--estimate must be 0 or more"),
+        (
+            {"agents": "ucb1", "estimate": 3},
+            "--estimate times learned agents: choose from rl2_gru, .*maml",
+        ),
     ],
 )
 def test_bad_options_are_refused_with_the_choices(options, message):
@@ -119,6 +131,28 @@ def test_finished_row_is_not_done_again_unless_more_trials_are_wanted(tmp_path):
     again = stored(tmp_path).rows[name]
     assert again["num_trials"] == 16 and more.is_done(name)
     assert again["env_steps"] == row["env_steps"]
+
+
+def test_estimate_times_iterations_without_compiling():
+    assert reproduce_folder.seconds_per_iteration(tiny_maml(), 1) > 0
+
+
+def test_estimate_is_done_again_only_for_another_number_of_iterations(
+    tmp_path, monkeypatch
+):
+    name = "tiny/maml"
+    monkeypatch.setattr(reproduce_folder, "seconds_per_iteration", lambda *_: 0.5)
+    monkeypatch.setattr(platform, "configure", lambda: None)
+    estimates = lambda num_timed: Estimates(
+        estimates_in(tmp_path), {name: tiny_maml()}, "bandits", num_timed, "the command"
+    )
+    estimates(3).prepare([name])
+    assert not estimates(3).is_done(name)
+    estimates(3).program(name)()
+    estimate = stored(tmp_path).estimates[name]
+    assert estimate["seconds"] == 0.5 * 2 and estimate["num_timed_iterations"] == 3
+    assert stored(tmp_path).rows == {}
+    assert estimates(3).is_done(name) and not estimates(4).is_done(name)
 
 
 def test_another_configuration_is_refused(tmp_path):

@@ -1,12 +1,14 @@
 """The tables of the reproduction, and those of them in docs."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from experiments.reproduce_cells import TABLES
-from experiments.reproduce_docs import kept, section, with_section
-from experiments.reproduce_tables import Stored, tables
+from experiments.reproduce_agents import plan_of
+from experiments.reproduce_cells import CELLS, TABLES
+from experiments.reproduce_docs import kept, section, update, with_section
+from experiments.reproduce_tables import OPTIMUM, Stored, tables
 
 DOCS = Path(__file__).parents[1] / "docs"
 COST = {
@@ -51,7 +53,7 @@ def test_entry_shows_ours_published_and_percentage():
     assert "6.60 ± 0.02 [6.7] 99.1% |" in text
     assert "| bandit-n10-k5 | 0.2; 1: 6.61 ± 0.02 |" in text
     assert "1.2 M, 60 s, 3 seeds, 0.123 s an iteration |" in text
-    assert "| failed: no memory |" in text
+    assert "| failed: no memory [67.1] |" in text
     assert "| not run (2.5 s an iteration, 2.0 h in all) |" in text
     assert "| not run [70.1] |" in text
 
@@ -91,10 +93,68 @@ def test_table_of_gridnavi_is_by_episode():
     )
 
 
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_every_agent_that_is_run_has_a_place_in_the_tables(cell):
+    means = {name: 1000.0 + i for i, name in enumerate(plan_of(cell, "small"))}
+    rows = {f"{cell.name}/{name}": full_row(mean) for name, mean in means.items()}
+    rows.get(f"{cell.name}/{OPTIMUM}", {})["what"] = "exact"
+    text = tables(cell.table, Stored(rows, {}))
+    missing = [name for name, mean in means.items() if f"{mean:.2f} ±" not in text]
+    assert not missing
+
+
+def full_row(mean):
+    """With the fields of all kinds of agents."""
+    stages = {"mean_by_stage": [mean], "interval_by_stage": [[mean - 1, mean + 1]]}
+    tuned = {"mean_by_setting": {"0.0": mean}, "setting": 0.0}
+    return scored(mean, 0.5) | stages | tuned | COST
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_table_in_docs_is_that_of_the_results_kept_there(table):
     page = (DOCS / "results.md").read_text()
     assert section(page, table) == tables(table, kept(DOCS, table)).strip()
+
+
+def test_update_merges_scores_and_estimates_into_docs(tmp_path):
+    docs, out = tmp_path / "docs", tmp_path / "out"
+    docs.mkdir()
+    marks = [f"<!-- {table} -->\n<!-- end of {table} -->" for table in TABLES]
+    (docs / "results.md").write_text("\n\n".join(["# Results", *marks, "The end."]))
+    estimate = {"seconds_per_iteration": 2.5, "seconds": 7200}
+    store(out / "estimates", "gridnavi/maml", estimate)
+    store(out / "estimates", "gridnavi/snail", estimate)
+
+    figure = docs / "figures" / "gridnavi.png"
+    data = [docs / "data" / "reproduce" / f"{table}.json" for table in TABLES]
+    assert list(update(docs, out)) == [*data, docs / "results.md"]
+    assert kept(docs, "gridnavi").estimates.keys() == {
+        "gridnavi/maml",
+        "gridnavi/snail",
+    }
+
+    optimum = {"mean": 3.0, "mean_by_stage": [1.0, 2.0], "goal_known": 2.5}
+    store(out, "gridnavi/optimum", optimum)
+    store(out, "gridnavi/maml", full_row(1.5))
+    assert list(update(docs, out)) == [*data, figure, docs / "results.md"]
+    assert figure.exists()
+    assert kept(docs, "gridnavi") == Stored(
+        {"gridnavi/optimum": optimum, "gridnavi/maml": full_row(1.5)},
+        {"gridnavi/snail": estimate},
+    )
+    page = (docs / "results.md").read_text()
+    assert "| maml | 1.50 ± 0.50 |" in section(page, "gridnavi")
+    assert section(page, "mdps") == tables("mdps", Stored({}, {})).strip()
+    assert page.startswith("# Results") and page.endswith("The end.")
+
+    list(update(docs, tmp_path / "empty"))
+    assert (docs / "results.md").read_text() == page
+
+
+def store(out, name, row):
+    """Writes the row.json of CELL/AGENT."""
+    (out / name).mkdir(parents=True)
+    (out / name / "row.json").write_text(json.dumps(row))
 
 
 def test_missing_marker_is_named():

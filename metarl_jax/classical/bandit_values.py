@@ -27,6 +27,8 @@ def bayes_optimal_value(num_arms: int, num_pulls: int) -> float:
     """
     require(num_arms >= 1, f"num_arms must be at least 1, not {num_arms}")
     require(num_pulls >= 0, f"num_pulls must be at least 0, not {num_pulls}")
+    if num_arms == 1:
+        return num_pulls / 2  # nothing to choose, whatever is believed
     require(
         num_beliefs(num_arms, num_pulls, enough=_MOST_BELIEFS) < _MOST_BELIEFS,
         f"num_arms={num_arms} and num_pulls={num_pulls} make more than "

@@ -15,7 +15,7 @@ from metarl_jax.classical.mdp_model import (
 from metarl_jax.exact import backward_induction, optimal_action_values
 from metarl_jax.types import Array, Key
 
-CONFIDENCE = 0.05  # delta: the probability that a bound of UCRL2 may be wrong
+_CONFIDENCE = 0.05  # delta: the probability that a bound of UCRL2 may be wrong
 
 
 def certainty_equivalent(beliefs: Beliefs, horizon: int) -> Array:
@@ -100,8 +100,8 @@ def upper_confidence(beliefs: Beliefs, horizon: int, scale: float | Array) -> Ar
     num_states, num_actions = beliefs.reward_sum.shape
     time = jnp.maximum(jnp.sum(beliefs.visits), 1.0)
     visits = jnp.maximum(beliefs.visits, 1.0)
-    reward_log = jnp.log(2 * num_states * num_actions * time / CONFIDENCE)
-    transition_log = jnp.log(2 * num_actions * time / CONFIDENCE)
+    reward_log = jnp.log(2 * num_states * num_actions * time / _CONFIDENCE)
+    transition_log = jnp.log(2 * num_actions * time / _CONFIDENCE)
     model = mean_model(beliefs)
     reward = model.reward + scale * jnp.sqrt(3.5 * reward_log / visits)
     slack = scale * jnp.sqrt(14 * num_states * transition_log / visits)
