@@ -84,6 +84,30 @@ def test_trust_region_leaves_the_value_function_to_its_own_memory():
     assert set(state.optimizer_state.value_params) == {"memory", "value"}
 
 
+def bytes_of_update(num_tasks, num_pulls):
+    """Temporary memory of an update on one minibatch of all trials; runs nothing."""
+    env, tasks = envs.make("bernoulli_bandit", num_arms=5, horizon=num_pulls)
+    outer = TrialProximalConfig(num_minibatches=1)
+    config = Rl2Config(0, memory=GruConfig(16), outer=outer)
+    algorithm = make(env, config, TaskAxis())
+
+    def inputs(key):
+        state = algorithm.init(key)
+        trial = lambda key: algorithm.adapt(key, state.params, tasks.train(key))
+        return key, state, jax.vmap(trial)(jax.random.split(key, num_tasks))
+
+    shapes = jax.eval_shape(inputs, jax.random.key(0))
+    compiled = probe.quick_jit(algorithm.update).lower(*shapes).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def test_memory_of_an_update_grows_as_the_trial_does():
+    short, long = (bytes_of_update(8, num_pulls) for num_pulls in (500, 1000))
+    assert long == pytest.approx(2 * short, rel=0.05)
+    # 1.25 kB per step and trial, and 1.76 if gates were kept for the gradient
+    assert long / (8 * 1000) < 1500
+
+
 def test_trial_is_consecutive_episodes_of_several_lives():
     env, tasks = envs.make("tabular_mdp", horizon=4)
     algorithm = make(env, Rl2Config(2, num_episodes=3, memory=GruConfig(4)), TaskAxis())

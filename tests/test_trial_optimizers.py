@@ -98,5 +98,10 @@ def test_number_of_minibatches_that_does_not_divide_the_tasks_is_refused():
 
 @pytest.mark.parametrize("field", ["value_coefficient", "entropy_coefficient"])
 def test_negative_coefficient_is_refused(field):
-    with pytest.raises(ValueError, match=f"{field} must be 0 or more"):
+    with pytest.raises(ValueError, match=f"{field} must be 0 or more, not -0.1"):
         TrialProximalConfig(**{field: -0.1})
+
+
+def test_clip_range_of_zero_is_refused():
+    with pytest.raises(ValueError, match="clip_range must be above 0, not 0"):
+        TrialProximalConfig(clip_range=0)
