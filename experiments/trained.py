@@ -18,7 +18,7 @@ class TrainedAgent(NamedTuple):
     params: Params
 
     def play(self, key: Key, task: Task) -> Rollout:
-        """One trial [K+1, T, E] in a task of the environment; may be jitted, vmapped."""
+        """One trial [K+1, T, E] in a task of the environment; may be jitted."""
         return self.problem.algorithm.adapt(key, self.params, task)
 
 
