@@ -41,7 +41,8 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/rl2_gru": Budget(10_240, 800, 3),
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
-        "bandit-n100-*/rl2_gru": Budget(51_200, 400, 2),
+        "bandit-n100-k5/rl2_gru": Budget(51_200, 400, 2),
+        "bandit-n100-*/rl2_gru": Budget(51_200, 600, 2),
         "mdp-N10/rl2_gru": Budget(51_200, 1000, 1),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
         "*": Budget(51_200, 400, 1),
@@ -69,8 +70,9 @@ class Rates(NamedTuple):
 
 _SHORT = Rates(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
 _RATES = {
-    "bandits": Rates(trace_decay=0.97, entropy_coefficient=0.01),
-    "mdps": Rates(trace_decay=0.95, entropy_coefficient=0.03, learning_rate=2e-3),
+    "bandit-n100-k5": Rates(trace_decay=0.97, entropy_coefficient=0.01),
+    "bandit-*": Rates(trace_decay=0.97, entropy_coefficient=0.03),
+    "mdp-*": Rates(trace_decay=0.95, entropy_coefficient=0.03, learning_rate=2e-3),
     "gridnavi": Rates(trace_decay=0.97, entropy_coefficient=0.01),
 }
 
@@ -80,7 +82,7 @@ def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
 
     Without a discount: what is reported is the sum of rewards.
     """
-    rates = _SHORT if cell.num_steps <= 10 else _RATES[cell.table]
+    rates = _SHORT if cell.num_steps <= 10 else _matching(_RATES, cell.name)
     recurrent = isinstance(memory, GruConfig)
     algorithm = Rl2Config(
         num_adaptation_steps=cell.num_episodes - 1,
@@ -197,9 +199,13 @@ def budget_of(cell: Cell, agent: str, budget: str) -> Budget:
     """
     if budget not in BUDGETS:
         raise ValueError(f"no budget '{budget}'; choose from {', '.join(BUDGETS)}")
-    name = f"{cell.name}/{agent}"
-    sizes = BUDGETS[budget].items()
-    return next(size for pattern, size in sizes if fnmatch.fnmatch(name, pattern))
+    return _matching(BUDGETS[budget], f"{cell.name}/{agent}")
+
+
+def _matching(by_pattern: dict[str, Any], name: str) -> Any:
+    """The value of the first pattern that matches a name."""
+    items = by_pattern.items()
+    return next(value for pattern, value in items if fnmatch.fnmatch(name, pattern))
 
 
 def _num_tasks(cell: Cell, size: Budget) -> int:
