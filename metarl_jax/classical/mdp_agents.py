@@ -21,10 +21,18 @@ from metarl_jax.classical.mdp_planning import (
 )
 from metarl_jax.types import Array, Key
 
-# (key, beliefs) -> action values of the episode that begins [T, S, A]
-Plan = Callable[[Key, Beliefs], Array]
+Setting = float | Array  # may be traced
+
+# (key, beliefs, horizon, setting) -> action values of the coming episode, [T, S, A]
+Plan = Callable[[Key, Beliefs, int, Setting], Array]
 
 _TIE = 1e-5  # how far equal action values may be apart by rounding
+
+
+class PlanningMemory(NamedTuple):
+    beliefs: Beliefs
+    values: Array  # [T, S, A]; action values of this episode's plan
+    time: Array  # []; steps of this episode so far
 
 
 class MdpAgent(NamedTuple):
@@ -36,172 +44,104 @@ class MdpAgent(NamedTuple):
     `Prior()`.
     """
 
-    # (num_states, num_actions, horizon, prior, setting) -> agent; `setting` may be
-    # traced
-    make: Callable[[int, int, int, Prior, float | Array], Agent]
+    plan: Plan
     settings: tuple[float, ...] = (0.0,)  # a single one where nothing is tuned
     published_prior: Prior = Prior()
+    # setting -> probability of a uniformly random action instead of the planned one
+    epsilon: Callable[[Setting], Setting] = lambda setting: 0.0
 
+    def make(
+        self,
+        num_states: int,
+        num_actions: int,
+        horizon: int,
+        prior: Prior,
+        setting: Setting,
+    ) -> Agent:
+        """An agent that makes a new plan for each episode, and acts by its values.
 
-class PlanningMemory(NamedTuple):
-    beliefs: Beliefs
-    values: Array  # [T, S, A]; action values of this episode's plan
-    time: Array  # []; steps of this episode so far
+        Args:
+          num_states: S.
+          num_actions: A.
+          horizon: T.
+          prior: what is believed before the first step.
+          setting: what it means depends on the kind.
+        """
 
+        def begin_episode(key: Key, memory: PlanningMemory) -> PlanningMemory:
+            values = self.plan(key, memory.beliefs, horizon, setting)
+            return PlanningMemory(memory.beliefs, values, jnp.zeros_like(memory.time))
 
-def planning_agent(
-    num_states: int,
-    num_actions: int,
-    horizon: int,
-    prior: Prior,
-    plan: Plan,
-    epsilon: float | Array = 0.0,
-) -> Agent:
-    """Acts by the action values of a plan that is made anew for each episode.
+        def act(key: Key, memory: PlanningMemory, observation: Array) -> Array:
+            greedy_key, random_key, choice_key = jax.random.split(key, 3)
+            values = memory.values[memory.time, jnp.argmax(observation)]
+            greedy = _random_argmax(greedy_key, values)
+            random = jax.random.randint(random_key, (), 0, num_actions)
+            explores = jax.random.bernoulli(choice_key, self.epsilon(setting))
+            return jnp.where(explores, random, greedy)
 
-    Args:
-      num_states: S.
-      num_actions: A.
-      horizon: T.
-      prior: what is believed before the first step.
-      plan: from beliefs to action values.
-      epsilon: probability of a uniformly random action instead.
-    """
-
-    def begin_episode(key: Key, memory: PlanningMemory) -> PlanningMemory:
-        values = plan(key, memory.beliefs)
-        return PlanningMemory(memory.beliefs, values, jnp.zeros_like(memory.time))
-
-    def act(key: Key, memory: PlanningMemory, observation: Array) -> Array:
-        greedy_key, random_key, choice_key = jax.random.split(key, 3)
-        values = memory.values[memory.time, jnp.argmax(observation)]
-        greedy = _random_argmax(greedy_key, values)
-        random = jax.random.randint(random_key, (), 0, num_actions)
-        return jnp.where(jax.random.bernoulli(choice_key, epsilon), random, greedy)
-
-    def learn(
-        key: Key, memory: PlanningMemory, experience: Experience
-    ) -> PlanningMemory:
-        beliefs = observe(
-            memory.beliefs,
-            jnp.argmax(experience.observation),
-            experience.action,
-            experience.reward,
-            jnp.argmax(experience.next_observation),
+        memory = PlanningMemory(
+            no_experience(num_states, num_actions, prior),
+            jnp.zeros((horizon, num_states, num_actions)),
+            jnp.zeros((), jnp.int32),
         )
-        return PlanningMemory(beliefs, memory.values, memory.time + 1)
+        return Agent(memory, act, _learn, begin_episode)
 
-    memory = PlanningMemory(
-        no_experience(num_states, num_actions, prior),
-        jnp.zeros((horizon, num_states, num_actions)),
-        jnp.zeros((), jnp.int32),
+
+def _learn(key: Key, memory: PlanningMemory, experience: Experience) -> PlanningMemory:
+    beliefs = observe(
+        memory.beliefs,
+        jnp.argmax(experience.observation),
+        experience.action,
+        experience.reward,
+        jnp.argmax(experience.next_observation),
     )
-    return Agent(memory, act, learn, begin_episode)
+    return memory._replace(beliefs=beliefs, time=memory.time + 1)
 
 
-def random(
-    num_states: int,
-    num_actions: int,
-    horizon: int,
-    prior: Prior,
-    setting: float | Array,
-) -> Agent:
-    """Acts uniformly; `prior` and `setting` do nothing."""
-    return Agent(
-        initial_memory=(),
-        act=lambda key, *_: jax.random.randint(key, (), 0, num_actions),
-        learn=lambda key, memory, experience: memory,
-    )
+def _no_plan(key: Key, beliefs: Beliefs, horizon: int, setting: Setting) -> Array:
+    """All actions are worth the same."""
+    return jnp.zeros((horizon, *beliefs.reward_sum.shape))
 
 
-def greedy(
-    num_states: int,
-    num_actions: int,
-    horizon: int,
-    prior: Prior,
-    setting: float | Array,
-) -> Agent:
-    """Acts as if the posterior mean were the truth; `setting` does nothing."""
-    return epsilon_greedy(num_states, num_actions, horizon, prior, 0.0)
-
-
-def epsilon_greedy(
-    num_states: int,
-    num_actions: int,
-    horizon: int,
-    prior: Prior,
-    setting: float | Array,
-) -> Agent:
-    """Greedy but for a random action with probability `setting`, epsilon."""
-    plan = lambda key, beliefs: certainty_equivalent(beliefs, horizon)
-    return planning_agent(
-        num_states, num_actions, horizon, prior, plan, epsilon=setting
-    )
-
-
-def psrl(
-    num_states: int,
-    num_actions: int,
-    horizon: int,
-    prior: Prior,
-    setting: float | Array,
-) -> Agent:
-    """Posterior sampling; `setting` does nothing."""
-    plan = lambda key, beliefs: posterior_sample(key, beliefs, horizon)
-    return planning_agent(num_states, num_actions, horizon, prior, plan)
-
-
-def opsrl(
-    num_states: int,
-    num_actions: int,
-    horizon: int,
-    prior: Prior,
-    setting: float | Array,
-) -> Agent:
-    """Optimistic posterior sampling with `setting` samples, 1 or more."""
-
-    def plan(key: Key, beliefs: Beliefs) -> Array:
-        num_samples = jnp.asarray(setting, jnp.int32)
-        return optimistic_posterior_samples(key, beliefs, horizon, num_samples)
-
-    return planning_agent(num_states, num_actions, horizon, prior, plan)
-
-
-def ucrl2(
-    num_states: int,
-    num_actions: int,
-    horizon: int,
-    prior: Prior,
-    setting: float | Array,
-) -> Agent:
-    """Upper confidence bounds, `setting` times as wide as those of the paper."""
-    plan = lambda key, beliefs: upper_confidence(beliefs, horizon, setting)
-    return planning_agent(num_states, num_actions, horizon, prior, plan)
-
-
-def beb(
-    num_states: int,
-    num_actions: int,
-    horizon: int,
-    prior: Prior,
-    setting: float | Array,
-) -> Agent:
-    """Bayesian exploration bonus of size beta = `setting`."""
-    plan = lambda key, beliefs: exploration_bonus(beliefs, horizon, setting)
-    return planning_agent(num_states, num_actions, horizon, prior, plan)
+def _by_the_mean(key: Key, beliefs: Beliefs, horizon: int, setting: Setting) -> Array:
+    """As if the posterior mean were the truth."""
+    return certainty_equivalent(beliefs, horizon)
 
 
 _ZERO_MEAN = Prior(reward_mean=0.0)
 _WEAK = Prior(concentration=1e-4, reward_mean=0.0, reward_precision=1e-4)
 
 MDP_AGENTS = {
-    "random": MdpAgent(random),
-    "greedy": MdpAgent(greedy, published_prior=_WEAK),
-    "epsilon_greedy": MdpAgent(epsilon_greedy, (0.02, 0.05, 0.1, 0.2), _WEAK),
-    "psrl": MdpAgent(psrl, published_prior=_ZERO_MEAN),
-    "opsrl": MdpAgent(opsrl, (2.0, 5.0, 10.0, 20.0), _ZERO_MEAN),
-    "ucrl2": MdpAgent(ucrl2, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5), _WEAK),
-    "beb": MdpAgent(beb, (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0), _ZERO_MEAN),
+    "random": MdpAgent(_no_plan),
+    "greedy": MdpAgent(_by_the_mean, published_prior=_WEAK),
+    "epsilon_greedy": MdpAgent(
+        _by_the_mean,
+        settings=(0.02, 0.05, 0.1, 0.2),
+        published_prior=_WEAK,
+        epsilon=lambda setting: setting,
+    ),
+    "psrl": MdpAgent(
+        lambda key, beliefs, horizon, _: posterior_sample(key, beliefs, horizon),
+        published_prior=_ZERO_MEAN,
+    ),
+    "opsrl": MdpAgent(  # the setting is the number of samples
+        lambda key, beliefs, horizon, setting: optimistic_posterior_samples(
+            key, beliefs, horizon, jnp.asarray(setting, jnp.int32)
+        ),
+        settings=(2.0, 5.0, 10.0, 20.0),
+        published_prior=_ZERO_MEAN,
+    ),
+    "ucrl2": MdpAgent(  # how many times as wide bounds are as those of the paper
+        lambda _, *situation: upper_confidence(*situation),
+        settings=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+        published_prior=_WEAK,
+    ),
+    "beb": MdpAgent(  # beta
+        lambda _, *situation: exploration_bonus(*situation),
+        settings=(0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
+        published_prior=_ZERO_MEAN,
+    ),
 }
 
 
