@@ -1,4 +1,4 @@
-"""RL^2 on Bernoulli bandits: near the Bayes-optimal agent in half a minute."""
+"""RL^2 on Bernoulli bandits: near the Bayes-optimal agent in under a minute."""
 
 from experiments.experiment import Experiment
 from metarl_jax.algorithms import Rl2Config

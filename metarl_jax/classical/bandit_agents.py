@@ -3,8 +3,8 @@
 All of them know the prior, Beta(1, 1) for each arm, ignore observations, and pull the
 arm of the highest index, of which each has its own. Ties go to the first arm. That
 matters to greedy and epsilon_greedy alone, where an arm that paid as often as not ties
-with one never pulled: at random, ties would make them explore more and earn more, up
-to 2 of 80 at 100 pulls, but not what Duan et al. report.
+with one never pulled: at random, ties would make them explore more and earn more, but
+not what Duan et al. report.
 
 References:
   Duan et al., RL^2 (2016), section 3.1, https://arxiv.org/abs/1611.02779
