@@ -64,7 +64,7 @@ def minibatch_descent(
     def step(carry: tuple[Params, Any], minibatch: Any):
         params, state = carry
         (total, metrics), gradient = axis.mean(
-            loss_and_gradient, params, _groups(minibatch, axis.num_devices)
+            loss_and_gradient, params, groups(minibatch, axis.num_devices)
         )
         updates, state = optimizer.update(gradient, state, params)
         metrics |= {"outer_loss": total, "gradient_norm": optax.tree.norm(gradient)}
@@ -94,9 +94,13 @@ def _shuffled(key: Key, entries: Any, config: MinibatchConfig) -> Any:
     return jax.tree.map(lambda leaf: leaf[order], entries)
 
 
-def _groups(minibatch: Any, num_groups: int) -> Any:
-    """Splits a minibatch [B, ...] evenly, [G, B / G, ...]; G as near as divides B."""
-    size = jax.tree.leaves(minibatch)[0].shape[0]
+def groups(batch: Any, num_groups: int) -> Any:
+    """Splits a batch [B, ...] evenly, [G, B / G, ...]; G as near as divides B.
+
+    The gradient of a group is one gradient, where that of single tasks would be one
+    for each of them.
+    """
+    size = jax.tree.leaves(batch)[0].shape[0]
     num_groups = largest_divisor(size, num_groups)
     split = lambda leaf: leaf.reshape(num_groups, -1, *leaf.shape[1:])
-    return jax.tree.map(split, minibatch)
+    return jax.tree.map(split, batch)

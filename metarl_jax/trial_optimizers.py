@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from metarl_jax.checks import require, require_positive
 from metarl_jax.losses import normalized
 from metarl_jax.memory_policies import TrialNetworks
-from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
+from metarl_jax.minibatches import MinibatchConfig, groups, minibatch_descent
 from metarl_jax.returns import generalized_advantages
 from metarl_jax.surrogates import clipped, likelihood_ratio
 from metarl_jax.task_axis import TaskAxis
@@ -172,8 +172,8 @@ def trpo(
     The outer loop of Duan et al. (2016), section 2.3.
     """
 
-    def distributions(params: Params, lesson: Lesson) -> Distribution:
-        return networks.action(params, networks.features(params, lesson.trial))
+    def distributions(params: Params, lessons: Lesson) -> Distribution:
+        return networks.action(params, _features(networks, params, lessons.trial))
 
     objective = MetaObjective(distributions, partial(_policy_loss, likelihood_ratio))
     policy_optimizer = trust_region(objective, axis, config)
@@ -194,7 +194,8 @@ def trpo(
 
     def update(key: Key, params: Params, state: TrustRegionState, trials: Rollout):
         lessons = _lessons(networks, state.value_params, horizon, axis, trials)
-        params, _, metrics = policy_optimizer.update(params, (), lessons)
+        grouped = groups(lessons, axis.num_devices)
+        params, _, metrics = policy_optimizer.update(params, (), grouped)
         *state, value_metrics = critic.update(key, *state, lessons)
         metrics["value_loss"] = value_metrics["value_loss"]
         return params, TrustRegionState(*state), metrics
