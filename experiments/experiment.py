@@ -10,7 +10,7 @@ import tyro
 import envs
 from envs.wrappers import TaskInObservation
 from metarl_jax import algorithms
-from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig, Rl2Config
+from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig
 from metarl_jax.checks import require
 from metarl_jax.evaluation import (
     EvaluationConfig,
@@ -61,18 +61,19 @@ class Experiment:
     def __post_init__(self):
         steps = self.oracle_iterations
         require(steps >= 0, f"oracle_iterations must be 0 or more, not {steps}")
+        adapts_parameters = isinstance(self.algorithm, InnerConfig)
         require(
-            steps == 0 or isinstance(self.algorithm, InnerConfig),
+            steps == 0 or adapts_parameters,
             "an oracle learns with the inner loop of a gradient-based algorithm; for "
             "others set oracle_iterations to 0",
         )
-        trained, tested = self.algorithm, self.evaluation.num_adaptation_steps
+        trained = self.algorithm.num_adaptation_steps
+        tested = self.evaluation.num_adaptation_steps
         require(
-            not isinstance(trained, Rl2Config)
-            or trained.num_adaptation_steps == tested,
-            "RL^2 is tested on trials as long as those of training: set "
+            adapts_parameters or trained == tested,
+            "a memory is tested on trials as long as those of training: set "
             "evaluation.num_adaptation_steps and algorithm.num_adaptation_steps alike, "
-            f"not {tested} and {trained.num_adaptation_steps}",
+            f"not {tested} and {trained}",
         )
 
 

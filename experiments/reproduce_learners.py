@@ -11,6 +11,7 @@ from experiments.reproduce_cells import Cell
 from metarl_jax.algorithms import AlgorithmConfig, MamlConfig, Rl2Config
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.losses import AdvantageConfig
+from metarl_jax.minibatches import MinibatchConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.sequence_models import (
@@ -20,7 +21,7 @@ from metarl_jax.sequence_models import (
     TransformerConfig,
 )
 from metarl_jax.training import TrainingConfig
-from metarl_jax.trial_optimizers import TrialProximalConfig
+from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n100-*/maml": Budget(20_000, 200, 2),
         "mdp-N10/maml": Budget(20_000, 500, 2),
         "bandit-n10-*/rl2_gru": Budget(10_240, 800, 3),
+        "bandit-n10-*/rl2_trpo": Budget(10_240, 400, 2),
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n100-*/rl2_gru": Budget(51_200, 1500, 2),
@@ -103,6 +105,14 @@ def rl2_gru(cell: Cell, num_iterations: int) -> Learner:
     return rl2(GruConfig(128 if cell.table == "mdps" else 64), cell, num_iterations)
 
 
+def rl2_trpo(cell: Cell, num_iterations: int) -> Learner:
+    """`rl2_gru` with the outer loop of Duan et al. in place of PPO."""
+    learner = rl2_gru(cell, num_iterations)
+    outer = TrialTrustRegionConfig(critic=MinibatchConfig(learning_rate=3e-3))
+    algorithm = dataclasses.replace(learner.algorithm, outer=outer)
+    return learner._replace(algorithm=algorithm)
+
+
 def maml(cell: Cell, num_iterations: int) -> Learner:
     """MAML that lives through a trial in stages, with a gradient step after each.
 
@@ -155,6 +165,7 @@ _MAML_STAGES = {
 # agent -> (cell, num_iterations) -> Learner; in the order of the tables
 LEARNERS: dict[str, Callable[[Cell, int], Learner]] = {
     "rl2_gru": rl2_gru,
+    "rl2_trpo": rl2_trpo,
     "transformer": partial(rl2, TransformerConfig(num_layers=1)),
     "snail": partial(rl2, SnailConfig()),
     "maml": maml,
