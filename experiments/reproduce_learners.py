@@ -43,7 +43,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/rl2_trpo": Budget(10_240, 400, 2),
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
-        "bandit-n100-*/rl2_gru": Budget(51_200, 1500, 2),
+        "bandit-n100-*/rl2_gru": Budget(51_200, 800, 2),
         "mdp-N10/rl2_gru": Budget(51_200, 1000, 1),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
         "*": Budget(51_200, 400, 1),
@@ -67,11 +67,14 @@ class Rates(NamedTuple):
     trace_decay: float  # further where what exploring is worth shows late
     entropy_coefficient: float
     learning_rate: float = 3e-3
+    value_coefficient: float = 0.5  # values are small: their unit is a whole trial
 
 
 _SHORT = Rates(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
 _RATES = {
-    "bandit-n100-k5": Rates(trace_decay=0.97, entropy_coefficient=0.01),
+    "bandit-n100-k5": Rates(0.97, entropy_coefficient=0.01, value_coefficient=20.0),
+    "bandit-n100-k10": Rates(0.97, entropy_coefficient=0.015, value_coefficient=20.0),
+    "bandit-n100-k50": Rates(0.97, entropy_coefficient=0.015, value_coefficient=5.0),
     "bandit-*": Rates(trace_decay=0.97, entropy_coefficient=0.03),
     "mdp-*": Rates(trace_decay=0.95, entropy_coefficient=0.03, learning_rate=2e-3),
     "gridnavi": Rates(trace_decay=0.97, entropy_coefficient=0.01),
@@ -95,6 +98,7 @@ def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
             learning_rate=rates.learning_rate if recurrent else 1e-3,
             decay_iterations=num_iterations,
             entropy_coefficient=rates.entropy_coefficient,
+            value_coefficient=rates.value_coefficient,
         ),
     )
     return Learner({}, algorithm)
