@@ -1,4 +1,4 @@
-"""What a comparison is: algorithms on the same tasks, at equal environment steps."""
+"""What a comparison is: algorithms on the same tasks, at equal steps or seconds."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ class Comparison:
         num_seeds: int = 1,
         num_devices: int | None = None,
     ) -> Experiment:
-        """The experiment of one row.
+        """The experiment of one row, trained for a number of environment steps.
 
         Args:
           name: of the row.
@@ -41,6 +41,26 @@ class Comparison:
 
         Raises:
           ValueError: if there is no such row, or the budget is below one iteration.
+        """
+        experiment = self.one_iteration(name, num_seeds, num_devices)
+        if not learns(experiment):
+            return experiment
+        budget = self.budget if budget is None else budget
+        steps = env_steps(experiment)
+        if budget < steps:
+            raise ValueError(
+                f"a budget of {budget} steps is below one iteration of {name}, "
+                f"{steps} steps"
+            )
+        return trained_for(experiment, budget // steps)
+
+    def one_iteration(
+        self, name: str, num_seeds: int = 1, num_devices: int | None = None
+    ) -> Experiment:
+        """The experiment of one row, trained for a single iteration.
+
+        Raises:
+          ValueError: if there is no such row.
         """
         if name not in self.rows:
             raise ValueError(f"no row '{name}'; choose from {', '.join(self.rows)}")
@@ -62,14 +82,7 @@ class Comparison:
                 num_devices=num_devices,
             ),
         )
-        budget = self.budget if budget is None else budget
-        num_iterations = budget // _steps(experiment) if _learns(row.algorithm) else 1
-        if num_iterations < 1:
-            raise ValueError(
-                f"a budget of {budget} steps is below one iteration of {name}, "
-                f"{_steps(experiment)} steps"
-            )
-        return _trained_for(experiment, num_iterations)
+        return trained_for(experiment, 1)
 
     def adapting_rows(self) -> list[str]:
         """Names of the rows that are trained, and tested with adaptation."""
@@ -80,22 +93,21 @@ class Comparison:
         ]
 
 
+def learns(experiment: Experiment) -> bool:
+    """False where training changes nothing, so that one iteration is as good as any."""
+    return _learns(experiment.algorithm)
+
+
 def env_steps(experiment: Experiment) -> int:
     """Environment steps that training one seed takes; none if nothing is learned."""
-    num_iterations = experiment.training.num_iterations
-    return num_iterations * _steps(experiment) if _learns(experiment.algorithm) else 0
+    if not learns(experiment):
+        return 0
+    training = experiment.training
+    steps = env_steps_per_iteration(build(experiment), training.num_tasks)
+    return training.num_iterations * steps
 
 
-def _learns(algorithm: AlgorithmConfig) -> bool:
-    return not isinstance(algorithm, FromScratchConfig)
-
-
-def _steps(experiment: Experiment) -> int:
-    """Environment steps of a meta-iteration."""
-    return env_steps_per_iteration(build(experiment), experiment.training.num_tasks)
-
-
-def _trained_for(experiment: Experiment, num_iterations: int) -> Experiment:
+def trained_for(experiment: Experiment, num_iterations: int) -> Experiment:
     """The experiment with that many iterations, over which a learning rate falls."""
     algorithm = experiment.algorithm
     outer = getattr(algorithm, "outer", None)
@@ -104,3 +116,7 @@ def _trained_for(experiment: Experiment, num_iterations: int) -> Experiment:
         algorithm = dataclasses.replace(algorithm, outer=outer)
     training = dataclasses.replace(experiment.training, num_iterations=num_iterations)
     return dataclasses.replace(experiment, algorithm=algorithm, training=training)
+
+
+def _learns(algorithm: AlgorithmConfig) -> bool:
+    return not isinstance(algorithm, FromScratchConfig)

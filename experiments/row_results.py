@@ -61,10 +61,11 @@ _COSTS = {
 _HEADS = ("row", "step", "return", "low", "high", *_COSTS, "failed")  # of table.csv
 _LEGEND = """\
 0, 1, ...: {} return on held-out tasks after that many adaptation steps, with its 95%
-interval over seeds and tasks. Of training: environment steps of a seed; wall-clock
+interval over seeds and tasks. {}Of training: environment steps of a seed; wall-clock
 seconds divided by seeds, all and without compiling (the median iteration, times their
 number); the most memory of the process.
 """
+_EQUAL_SECONDS = "Each row had {} of training a seed, without compiling. "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Results(RowFolder):
     """The results of a comparison or a sweep."""
 
     summary: Summary = MEAN
+    seconds: float | None = None  # of training, where all rows get the same
 
     def program(self, name: str) -> Callable[[], None]:
         """What the process of a row does."""
@@ -88,19 +90,18 @@ class Results(RowFolder):
         """Writes the table and the figures of the rows that are done."""
         rows = self.rows()
         write_json(self.path / "results.json", rows)
-        legend = _LEGEND.format(self.summary.name)
-        replace_file(self.path / "table.md", f"{self.table()}\n\n{legend}".encode())
+        text = f"{self.table()}\n\n{self._legend()}"
+        replace_file(self.path / "table.md", text.encode())
         lines = _csv_lines(rows, self.summary)
         write_table(self.path / "table.csv", _HEADS, lines)
         done = {name: self.summary.of(row) for name, row in good(rows).items()}
         if done:
-            figure = plots.comparison(done)
-            figure.savefig(self.path / "adaptation.png", dpi=150)
+            self._draw(plots.comparison(done), "adaptation.png")
         trained = [name for name in done if rows[name]["env_steps"]]
         if trained:
-            curves = {name: _learning_curve(self.path / name) for name in trained}
-            figure = plots.learning_curves(curves)
-            figure.savefig(self.path / "learning.png", dpi=150)
+            curves = {name: self._learning_curve(name) for name in trained}
+            unit = "environment steps" if self.seconds is None else "seconds"
+            self._draw(plots.learning_curves(curves, unit), "learning.png")
 
     def table(self) -> str:
         """The rows in Markdown: return [95% interval] by step, and what it cost."""
@@ -115,6 +116,27 @@ class Results(RowFolder):
             for name, row in rows.items()
         ]
         return markdown(heads, lines)
+
+    def _legend(self) -> str:
+        equal = _EQUAL_SECONDS.format(self._time()) if self.seconds else ""
+        return _LEGEND.format(self.summary.name, equal)
+
+    def _time(self) -> str:
+        return f"{self.seconds:g} seconds"
+
+    def _draw(self, figure, name: str) -> None:
+        if self.seconds is not None:
+            figure.suptitle(f"{self._time()} of training")
+        figure.savefig(self.path / name, dpi=150)
+
+    def _learning_curve(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps or seconds [I], and returns at the last stage [S, I]."""
+        metrics = read_metrics(self.path / name / CSV_NAME)
+        last = [name for name in metrics if name.startswith("return_")][-1]
+        steps = metrics["env_steps"][0]
+        if self.seconds is not None:
+            steps = self.seconds * steps / steps[-1]
+        return steps, metrics[last]
 
     def _with_compiled_seconds(self, name: str, row: dict[str, Any]) -> dict[str, Any]:
         if "failed" in row:
@@ -194,13 +216,6 @@ def _measured(path: Path) -> Iterator[None]:
         seconds = before["seconds"] + time.monotonic() - start
         peak = max(before["peak_memory_mb"], platform.peak_memory_mb())
         write_json(path, {"seconds": seconds, "peak_memory_mb": peak})
-
-
-def _learning_curve(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Environment steps [I], and returns at the last stage [S, I]."""
-    metrics = read_metrics(path / CSV_NAME)
-    last = [name for name in metrics if name.startswith("return_")][-1]
-    return metrics["env_steps"][0], metrics[last]
 
 
 def _cells(row: dict[str, Any], shown: dict[str, Any], num_steps: int) -> list[str]:

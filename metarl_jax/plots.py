@@ -28,19 +28,22 @@ def learning_curve(iterations: Sequence[int], returns: np.ndarray) -> Figure:
     return figure
 
 
-def learning_curves(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
-    """The return after adaptation of several runs against environment steps.
+def learning_curves(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], unit: str = "environment steps"
+) -> Figure:
+    """The return after adaptation of several runs against what training has cost.
 
     Args:
-      curves: name -> (environment steps [I], returns [S, I]); a line is the mean over
-        the S seeds.
+      curves: name -> (cost so far [I], returns [S, I]); a line is the mean over the S
+        seeds.
+      unit: of the cost.
     """
     means = {
         name: [(steps, np.mean(returns, axis=0))]
         for name, (steps, returns) in curves.items()
     }
     figure, axes = _many_lines(means)
-    axes.set(xlabel="environment steps", ylabel="return after adaptation, training")
+    axes.set(xlabel=unit, ylabel="return after adaptation, training")
     return figure
 
 

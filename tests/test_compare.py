@@ -1,5 +1,6 @@
-"""The comparison command: equal steps, one table, nothing run twice."""
+"""The comparison command: equal steps or seconds, one table, nothing run twice."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -7,11 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import experiments
-from experiments.compare import Options, plan
+from experiments.compare import Options, plan, plan_speeds
 
 ROOT = Path(__file__).parents[1]
 STEPS = 80_000  # of an iteration of most rows
@@ -169,11 +171,67 @@ def test_unknown_comparison_gets_one_line():
         ({"rows": "mamml"}, "no row 'mamml'; choose from maml"),
         ({"budget": 10}, "a budget of 10 steps is below one iteration"),
         ({"num_seeds": 0}, "num_seeds must be 1 or more"),
+        ({"budget": 10, "seconds": 1.0}, "give --budget or --seconds, not both"),
+        ({"seconds": 0.0}, "--seconds must be above 0"),
+        ({"rows": "maml", "seconds": 1.0}, "an iteration of maml takes is not meas"),
     ],
 )
 def test_wrong_option_is_refused_before_anything_runs(options, said):
     with pytest.raises(ValueError, match=said):
         plan(Options("point", **options))
+
+
+def measured(out, rows, seconds, seconds_per_iteration):
+    """Options for rows whose iterations take that long, as if measured before."""
+    options = Options("point", rows, seconds=seconds, out=out)
+    chosen, speeds = plan_speeds(options)
+    speeds.prepare(chosen)
+    for name in chosen:
+        speeds.record(name, {"seconds_per_iteration": seconds_per_iteration})
+    return options
+
+
+def test_row_has_as_many_iterations_as_fit_into_the_seconds(tmp_path):
+    options = measured(tmp_path, "maml,from_scratch", 10.0, 0.4)
+    experiment = plan(options)[1].planned["maml"]
+    assert experiment.training.num_iterations == 25
+    assert experiment.algorithm.outer.decay_iterations == 25
+    assert plan(options)[1].planned.keys() == {"maml", "from_scratch"}
+
+
+def test_row_of_which_no_iteration_fits_is_refused(tmp_path):
+    options = measured(tmp_path, "maml", 1.0, 2.0)
+    with pytest.raises(ValueError, match="1 seconds are below one iteration of maml"):
+        plan(options)
+
+
+def test_seconds_of_an_iteration_are_those_of_a_seed_without_compiling(monkeypatch):
+    """Chunks of 2 iterations of 4 seeds end after 50 s, and then after 8 s each."""
+    from experiments import equal_seconds
+
+    experiment = plan(Options("point", "maml", num_seeds=4))[1].planned["maml"]
+    training = dataclasses.replace(experiment.training, iterations_per_chunk=2)
+    problem = SimpleNamespace(initial_state=lambda _: None, train=lambda *_: range(9))
+    clock = iter([50.0, 58.0, 66.0, 74.0])
+    monkeypatch.setattr(equal_seconds, "build", lambda _: problem)
+    monkeypatch.setattr(time, "monotonic", clock.__next__)
+    experiment = dataclasses.replace(experiment, training=training)
+    assert equal_seconds.seconds_per_iteration(experiment) == 1.0
+
+
+def test_rows_at_equal_seconds_are_measured_once_and_say_so(tmp_path):
+    arguments = "point", "--rows=multi_task", "--num-seeds=1", f"--out={tmp_path}"
+    code, out, errors = compare(*arguments, "--seconds=0.5")
+    assert code == 0, errors
+    speed = json.loads((tmp_path / "speeds" / "multi_task" / "row.json").read_text())
+    row = json.loads((tmp_path / "results.json").read_text())["multi_task"]
+    num_iterations = row["env_steps"] // STEPS
+    assert num_iterations == max(1, int(0.5 / speed["seconds_per_iteration"]))
+    assert "0.5 seconds of training a seed" in (tmp_path / "table.md").read_text()
+    before = written(tmp_path / "speeds" / "multi_task")
+    code, out, errors = compare(*arguments, "--seconds=0.5")
+    assert code == 0 and "row 1" not in out, errors
+    assert written(tmp_path / "speeds" / "multi_task") == before
 
 
 @pytest.mark.parametrize("name", experiments.COMPARISONS)
