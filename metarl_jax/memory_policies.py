@@ -95,10 +95,10 @@ def trial_networks(
         ),
         init_value=_with_memory(model, "value", init_value),
         features=features,
-        action=lambda params, features: _at_each(
+        action=lambda params, features: at_each(
             lambda each: action_head.apply(params["action"], each, ())[0], features
         ),
-        value=lambda params, features: _at_each(
+        value=lambda params, features: at_each(
             lambda each: value(params["value"], each), features
         ),
     )
@@ -114,7 +114,7 @@ def _with_memory(
     return init
 
 
-def _at_each(head: Callable[[Array], Any], features: Array) -> Any:
+def at_each(head: Callable[[Array], Any], features: Array) -> Any:
     """Applies a head to features [..., H]: leaves [..., *]."""
     for _ in features.shape[:-1]:
         head = jax.vmap(head)
