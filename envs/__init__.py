@@ -26,6 +26,7 @@ ENVIRONMENTS = {
     "pendulum": "envs.pendulum",
     "point": "envs.point",
     "point_corners": "envs.point_corners",
+    "point_half_circle": "envs.point_half_circle",
     "tabular_mdp": "envs.tabular_mdp",
 }
 

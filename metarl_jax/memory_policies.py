@@ -1,6 +1,5 @@
 """Policies and value functions over whole trials, with a sequence model as memory."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,13 +9,12 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 
 from metarl_jax.networks import NetworkConfig, mlp_policy, mlp_value
-from metarl_jax.rollouts import ended
+from metarl_jax.recollections import Recollection, as_input, blank, recall, remember
 from metarl_jax.types import (
     Array,
     Distribution,
     Environment,
     Key,
-    Memory,
     Params,
     Policy,
     Rollout,
@@ -42,23 +40,6 @@ class TrialNetworks(NamedTuple):
     action: Callable[[Params, Array], Distribution]
     # (params, features [..., H]) -> values [...]
     value: Callable[[Params, Array], Array]
-
-
-class Recollection(NamedTuple):
-    """What a policy knows beside the observation."""
-
-    observation: Array  # [O]; the last one; 0 at first
-    action: Array  # [A]; that followed it, one-hot if it is discrete
-    reward: Array  # []; what it brought
-    started: Array  # []; 1.0: the observation is the first one of an episode
-    elapsed: Array  # []; steps since the trial began
-    sequence: Memory  # of the sequence model
-
-
-def num_inputs(env: Environment) -> int:
-    """The size of the input of a sequence model that reads trials of `env`."""
-    observation_size = math.prod(env.observation_space.shape)
-    return 2 * observation_size + _action_size(env.action_space) + 3
 
 
 def trial_networks(
@@ -88,17 +69,17 @@ def trial_networks(
     space = spaces.Box(-jnp.inf, jnp.inf, (model.num_features,))
     action_head = mlp_policy(space, env.action_space, _LINEAR)
     init_value, value = mlp_value(space, _LINEAR)
-    as_input = partial(_as_input, length=length)
+    as_input_of = partial(as_input, length=length)
 
     def act(params: Params, observation: Array, memory: Recollection):
-        inputs = as_input(observation, memory)
+        inputs = as_input_of(observation, memory)
         features, sequence = model.step(params["memory"], inputs, memory.sequence)
         distribution, _ = action_head.apply(params["action"], features, ())
         vector = observation.reshape(-1).astype(float)
         return distribution, memory._replace(observation=vector, sequence=sequence)
 
     def life(params: Params, trial: Rollout) -> Array:
-        inputs = jax.vmap(as_input)(*_recall(env, trial))
+        inputs = jax.vmap(as_input_of)(*recall(env, trial))
         return model.unroll(params["memory"], inputs, model.initial_memory)[0]
 
     def features(params: Params, trial: Rollout) -> Array:
@@ -109,72 +90,18 @@ def trial_networks(
         policy=Policy(
             init=_with_memory(model, "action", action_head.init),
             apply=act,
-            initial_memory=_initial_memory(env, model),
-            remember=partial(_remember, env.action_space),
+            initial_memory=blank(env, model.initial_memory),
+            remember=partial(remember, env.action_space),
         ),
         init_value=_with_memory(model, "value", init_value),
         features=features,
-        action=lambda params, features: _at_each(
+        action=lambda params, features: at_each(
             lambda each: action_head.apply(params["action"], each, ())[0], features
         ),
-        value=lambda params, features: _at_each(
+        value=lambda params, features: at_each(
             lambda each: value(params["value"], each), features
         ),
     )
-
-
-def _as_input(observation: Array, memory: Recollection, length: int) -> Array:
-    scalars = jnp.stack([memory.reward, memory.started, memory.elapsed / length])
-    vectors = observation.reshape(-1), memory.observation, memory.action
-    return jnp.concatenate([*vectors, scalars])
-
-
-def _initial_memory(env: Environment, model: SequenceModel) -> Recollection:
-    observation = jnp.zeros(math.prod(env.observation_space.shape))
-    action = jnp.zeros(_action_size(env.action_space))
-    zero, one = jnp.zeros(()), jnp.ones(())
-    return Recollection(observation, action, zero, one, zero, model.initial_memory)
-
-
-def _remember(
-    space: Any, memory: Recollection, action: Array, reward: Array, ended: Array
-) -> Recollection:
-    return Recollection(
-        memory.observation,
-        _action_vector(space, action),
-        jnp.asarray(reward, float),
-        jnp.asarray(ended, float),
-        memory.elapsed + 1,
-        memory.sequence,
-    )
-
-
-def _recall(env: Environment, trial: Rollout) -> tuple[Array, Recollection]:
-    """Observations and recollections, leaves [L, ...], of one life [K+1, T]."""
-    ends = ended(trial).at[:, -1].set(True)
-    actions = jax.vmap(jax.vmap(partial(_action_vector, env.action_space)))
-    flat = lambda leaf: leaf.reshape(ends.size, -1).astype(float)
-    after = lambda first, leaf: jnp.insert(flat(leaf), 0, first, axis=0)[:-1]
-    recollection = Recollection(
-        observation=after(0.0, trial.observation),
-        action=after(0.0, actions(trial.action)),
-        reward=after(0.0, trial.reward)[:, 0],
-        started=after(1.0, ends)[:, 0],
-        elapsed=jnp.arange(ends.size, dtype=float),
-        sequence=(),
-    )
-    return flat(trial.observation), recollection
-
-
-def _action_size(space: Any) -> int:
-    is_discrete = isinstance(space, spaces.Discrete)
-    return space.n if is_discrete else math.prod(space.shape)
-
-
-def _action_vector(space: Any, action: Array) -> Array:
-    if isinstance(space, spaces.Discrete):
-        return jax.nn.one_hot(action, space.n)
-    return action.reshape(-1)
 
 
 def _with_memory(
@@ -187,7 +114,7 @@ def _with_memory(
     return init
 
 
-def _at_each(head: Callable[[Array], Any], features: Array) -> Any:
+def at_each(head: Callable[[Array], Any], features: Array) -> Any:
     """Applies a head to features [..., H]: leaves [..., *]."""
     for _ in features.shape[:-1]:
         head = jax.vmap(head)

@@ -134,6 +134,14 @@ def mlp_features(
     return lambda key: module.init(key, jnp.zeros(num_inputs)), module.apply
 
 
+def mlp(
+    num_inputs: int, num_outputs: int, config: NetworkConfig
+) -> tuple[Callable[[Key], Params], Callable[[Params, Array], Array]]:
+    """A function of vectors: `init(key) -> params`, `apply(params, inputs) -> [O]`."""
+    module = _Mlp(config, num_outputs, 1.0)
+    return lambda key: module.init(key, jnp.zeros(num_inputs)), module.apply
+
+
 class _Mlp(nn.Module):
     """Dense layers with orthogonal weights and zero biases; a linear output.
 

@@ -156,6 +156,12 @@ class MetaAlgorithm(NamedTuple):
     # (train_state, trials [N, K+1, T, E]) -> the gradient that `update` starts with, a
     # mean over tasks: a part of `update` on its own, for who measures it
     gradient: Callable[[Any, Rollout], Params] | None = None
+    # (params, trial [K+1, T, E]) -> Belief, leaves [K+1, T, E, Z]: what the agent
+    # believes of its task when it acts at each step; for methods that infer the task
+    beliefs: Callable[[Params, Rollout], Any] | None = None
+    # (params, embedding [Z], observation, action, next_observation) -> []: the reward
+    # that is expected of this transition in a task with that embedding
+    predict_reward: Callable[[Params, Array, Array, Array, Array], Array] | None = None
 
     def collect(self, key: Key, train_state: Any, task: Task) -> Rollout:
         """Experience for `update` in one task, [..., K+1, T, E]."""

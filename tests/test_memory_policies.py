@@ -8,7 +8,8 @@ import pytest
 from gymnax.environments import spaces
 
 from envs.point import Point
-from metarl_jax.memory_policies import num_inputs, trial_networks
+from metarl_jax.memory_policies import trial_networks
+from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import SEQUENCE_MODELS, GruConfig, sequence_model
 from metarl_jax.types import SequenceModel

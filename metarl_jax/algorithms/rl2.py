@@ -4,8 +4,9 @@ import dataclasses
 from typing import Any, NamedTuple
 
 from metarl_jax.checks import require, require_positive
-from metarl_jax.memory_policies import num_inputs, trial_networks
+from metarl_jax.memory_policies import trial_networks
 from metarl_jax.networks import NetworkConfig
+from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import (
     GruConfig,

@@ -1,0 +1,27 @@
+"""VariBAD on GridNavi: believe where the goal may be, and search there."""
+
+from experiments.experiment import Experiment
+from metarl_jax.algorithms import VaribadConfig
+from metarl_jax.algorithms.varibad import BeliefLearningConfig
+from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.reward_likelihoods import TwoValued
+from metarl_jax.training import TrainingConfig
+from metarl_jax.trial_autoencoder import AutoencoderConfig
+from metarl_jax.trial_optimizers import TrialProximalConfig
+
+EXPERIMENT = Experiment(
+    description="VariBAD in search of a cell of a grid, four episodes",
+    environment="grid_navi",
+    algorithm=VaribadConfig(
+        num_adaptation_steps=3,
+        autoencoder=AutoencoderConfig(
+            likelihood=TwoValued(-0.1, 1.0), reward_of="next_observation"
+        ),
+        belief_learning=BeliefLearningConfig(learning_rate=2e-3),
+        discount=1.0,
+        trace_decay=0.97,
+        outer=TrialProximalConfig(learning_rate=3e-3, decay_iterations=600),
+    ),
+    training=TrainingConfig(num_iterations=600, num_tasks=256),
+    evaluation=EvaluationConfig(num_tasks=1000, num_adaptation_steps=3, num_episodes=1),
+)
