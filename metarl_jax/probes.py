@@ -1,4 +1,4 @@
-"""What the means of beliefs tell of the task: a linear probe, and a map of the plane."""
+"""What the means of beliefs tell of the task: a linear probe, a map in the plane."""
 
 import jax
 import jax.numpy as jnp

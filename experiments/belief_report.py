@@ -1,0 +1,184 @@
+"""Beliefs of a trained run as the host sees them: trials, numbers, figures."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+import envs
+from envs.grid_navi import GridNavi
+from envs.tasks import without_number
+from experiments.experiment import Experiment, Problem
+from experiments.grid_beliefs import (
+    GoalBeliefs,
+    as_grid,
+    compare_beliefs,
+    hidden_goals,
+)
+from experiments.run_directory import RunDirectory
+from experiments.trained import TrainedAgent, load_agent
+from metarl_jax import belief_plots, evaluation
+from metarl_jax.beliefs import Belief
+from metarl_jax.checks import require
+from metarl_jax.probes import principal_plane, probe_curve
+from metarl_jax.run_files import write_json
+from metarl_jax.types import Array, Key, Params, Rollout, Task
+
+_DRAWN_STEPS = 8
+
+
+class Inference(NamedTuple):
+    """What was lived through and believed in M held-out tasks."""
+
+    trials: Rollout  # [M, K+1, T, E]
+    beliefs: Belief  # leaves [M, K+1, T, E, Z]
+    parameters: Array  # of the tasks, [M, P]
+
+
+def report(options) -> str:
+    """Plays held-out tasks, writes the results and describes them in a table.
+
+    Raises:
+      ValueError: if the run infers no tasks, or an option is out of range.
+    """
+    directory = RunDirectory(options.run_dir)
+    _, experiment = directory.load()
+    agent = load_agent(options.run_dir, options.seed_index)
+    _check(agent.problem)
+    key = jax.random.key(options.seed)
+    inference = infer(key, agent, _held_out(experiment, agent.problem, options))
+    require(
+        0 <= options.trial < len(inference.parameters),
+        f"--trial must be below the number of tasks, {len(inference.parameters)}",
+    )
+    out = options.out or directory.path / "beliefs"
+    out.mkdir(parents=True, exist_ok=True)
+    results = _probe(inference, out)
+    grid = _grid(experiment)
+    if grid is not None and agent.problem.algorithm.predict_reward is not None:
+        results |= _goals(key, grid, agent, inference, options, out)
+    write_json(out / "beliefs.json", results)
+    return f"{_table(results)}\nresults in {out}"
+
+
+def infer(key: Key, agent: TrainedAgent, tasks: Task) -> Inference:
+    """Plays one trial in each of M tasks, leaves [M, ...]."""
+    algorithm = agent.problem.algorithm
+
+    def one(params: Params, entry: tuple[Key, Task]) -> tuple[Rollout, Belief]:
+        trial = algorithm.adapt(entry[0], params, entry[1])
+        return trial, algorithm.beliefs(params, trial)
+
+    parameters = jax.vmap(lambda task: ravel_pytree(task)[0])(without_number(tasks))
+    keys = jax.random.split(key, len(parameters))
+    axis = agent.problem.axis.local()
+    play = jax.jit(lambda params, entries: axis.map(one, params, entries))
+    return Inference(*play(agent.params, (keys, tasks)), parameters.astype(float))
+
+
+def _check(problem: Problem) -> None:
+    if problem.algorithm.beliefs is None:
+        raise ValueError(
+            "this run infers no tasks: train one that does, such as varibad or pearl"
+        )
+
+
+def _held_out(experiment: Experiment, problem: Problem, options) -> Task:
+    config = dataclasses.replace(experiment.evaluation, num_tasks=options.num_tasks)
+    return evaluation.held_out_tasks(problem.tasks, config)
+
+
+def _probe(inference: Inference, out: Path) -> dict[str, Any]:
+    """What can be read from the beliefs; draws reading.png and embeddings.png."""
+    r_squared = jax.jit(probe_curve)(inference.beliefs.mean, inference.parameters)
+    spread = jnp.mean(jnp.sqrt(inference.beliefs.variance), axis=(0, 3, 4))
+    last = inference.beliefs.mean[:, -1, -1, 0]
+    plane, parts = principal_plane(last)
+    figure = belief_plots.reading(r_squared, spread)
+    figure.savefig(out / "reading.png", dpi=150)
+    figure = belief_plots.embeddings(plane, parts, inference.parameters)
+    figure.savefig(out / "embeddings.png", dpi=150)
+    return {
+        "num_tasks": len(inference.parameters),
+        "r_squared": jnp.nanmean(r_squared, axis=-1).tolist(),
+        "r_squared_by_parameter": jnp.moveaxis(r_squared, -1, 0).tolist(),
+        "standard_deviation": spread.tolist(),
+        "embeddings": plane.tolist(),
+        "explained_variance": parts.tolist(),
+        "task_parameters": inference.parameters.tolist(),
+    }
+
+
+def _grid(experiment: Experiment) -> tuple[GridNavi, Array] | None:
+    """The grid and all its goals, if that is where the run was trained."""
+    options = experiment.environment_options
+    env, tasks = envs.make(experiment.environment, **options)
+    return (env, tasks.fixed["goals"]()) if isinstance(env, GridNavi) else None
+
+
+def _goals(
+    key: Key, grid: tuple[GridNavi, Array], agent: TrainedAgent, inference, options, out
+) -> dict[str, Any]:
+    """How far beliefs over the goal are from the exact ones; draws goals.png."""
+    env, goals = grid[0], hidden_goals(*grid)
+
+    @jax.jit
+    def compare(params: Params, entries: tuple[Key, Rollout, Belief]) -> GoalBeliefs:
+        one = lambda entry: compare_beliefs(
+            entry[0],
+            env,
+            goals,
+            agent.problem.algorithm,
+            params,
+            *entry[1:],
+            options.num_samples,
+        )
+        return jax.lax.map(one, entries)
+
+    keys = jax.random.split(key, len(inference.parameters))
+    entries = keys, inference.trials, inference.beliefs
+    compared = compare(agent.params, entries)
+    drawn, trial = jax.tree.map(
+        lambda leaf: leaf[options.trial], (compared, inference.trials)
+    )
+    _draw_goals(out / "goals.png", env, drawn, trial.observation[:, :, 0])
+    by_step = compared.distance.mean(axis=0).reshape(inference.trials.reward.shape[1:3])
+    return {
+        "total_variation": float(by_step.mean()),
+        "total_variation_by_episode": by_step.mean(axis=1).tolist(),
+        "total_variation_by_step": by_step.tolist(),
+    }
+
+
+def _draw_goals(path: Path, env: GridNavi, drawn: GoalBeliefs, cells: Array) -> None:
+    """Draws the steps of one life that are spread over its first two episodes."""
+    num_steps = len(drawn.distance)
+    shown = min(num_steps, 2 * env.horizon)
+    steps = np.unique(np.linspace(0, shown - 1, _DRAWN_STEPS).round().astype(int))
+    figure = belief_plots.goals_over_time(
+        as_grid(env, drawn.learned),
+        as_grid(env, drawn.exact),
+        np.asarray(cells).reshape(num_steps, 2),
+        env.horizon,
+        steps,
+        drawn.distance,
+    )
+    figure.savefig(path, dpi=150)
+
+
+def _table(results: dict[str, Any]) -> str:
+    """A line for each episode of a trial."""
+    distances = results.get("total_variation_by_episode")
+    lines = [f"{'episode':>7} {'R² first step':>14} {'R² last step':>13}"]
+    lines[0] += f" {'total variation':>16}" if distances else ""
+    for episode, curve in enumerate(results["r_squared"]):
+        line = f"{episode:>7} {curve[0]:>14.3f} {curve[-1]:>13.3f}"
+        line += f" {distances[episode]:>16.4f}" if distances else ""
+        lines.append(line)
+    if distances:
+        lines.append(f"mean total variation: {results['total_variation']:.4f}")
+    return "\n".join(lines)
