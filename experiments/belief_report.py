@@ -1,6 +1,7 @@
 """Beliefs of a trained run as the host sees them: trials, numbers, figures."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,19 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-import envs
-from envs.grid_navi import GridNavi
 from envs.tasks import without_number
-from experiments.experiment import Experiment, Problem
-from experiments.grid_beliefs import (
-    GoalBeliefs,
-    as_grid,
-    compare_beliefs,
-    hidden_goals,
-)
+from experiments.experiment import Experiment, Problem, at_test_time, build
+from experiments.grid_beliefs import GoalBeliefs, Grid, compare_beliefs, grid_of
 from experiments.run_directory import RunDirectory
 from experiments.trained import TrainedAgent, load_agent
 from metarl_jax import belief_plots, evaluation
+from metarl_jax.belief_plots import GoalPanel
 from metarl_jax.beliefs import Belief
 from metarl_jax.checks import require
 from metarl_jax.probes import principal_plane, probe_curve
@@ -47,10 +42,10 @@ def report(options) -> str:
     """
     directory = RunDirectory(options.run_dir)
     _, experiment = directory.load()
+    _check(build(at_test_time(experiment)))
     agent = load_agent(options.run_dir, options.seed_index)
-    _check(agent.problem)
-    key = jax.random.key(options.seed)
-    inference = infer(key, agent, _held_out(experiment, agent.problem, options))
+    play_key, decode_key = jax.random.split(jax.random.key(options.seed))
+    inference = infer(play_key, agent, _held_out(experiment, agent.problem, options))
     require(
         0 <= options.trial < len(inference.parameters),
         f"--trial must be below the number of tasks, {len(inference.parameters)}",
@@ -58,9 +53,11 @@ def report(options) -> str:
     out = options.out or directory.path / "beliefs"
     out.mkdir(parents=True, exist_ok=True)
     results = _probe(inference, out)
-    grid = _grid(experiment)
+    grid = grid_of(experiment)
     if grid is not None and agent.problem.algorithm.predict_reward is not None:
-        results |= _goals(key, grid, agent, inference, options, out)
+        compared = _compare(decode_key, grid, agent, inference, options.num_samples)
+        _draw_goals(out / "goals.png", grid, compared, inference, options.trial)
+        results |= _distances(compared, inference.trials)
     write_json(out / "beliefs.json", results)
     return f"{_table(results)}\nresults in {out}"
 
@@ -113,40 +110,25 @@ def _probe(inference: Inference, out: Path) -> dict[str, Any]:
     }
 
 
-def _grid(experiment: Experiment) -> tuple[GridNavi, Array] | None:
-    """The grid and all its goals, if that is where the run was trained."""
-    options = experiment.environment_options
-    env, tasks = envs.make(experiment.environment, **options)
-    return (env, tasks.fixed["goals"]()) if isinstance(env, GridNavi) else None
-
-
-def _goals(
-    key: Key, grid: tuple[GridNavi, Array], agent: TrainedAgent, inference, options, out
-) -> dict[str, Any]:
-    """How far beliefs over the goal are from the exact ones; draws goals.png."""
-    env, goals = grid[0], hidden_goals(*grid)
+def _compare(
+    key: Key, grid: Grid, agent: TrainedAgent, inference: Inference, num_samples: int
+) -> GoalBeliefs:
+    """Beliefs over the goal beside the exact ones, leaves [M, ...]."""
 
     @jax.jit
     def compare(params: Params, entries: tuple[Key, Rollout, Belief]) -> GoalBeliefs:
+        reward = partial(agent.problem.algorithm.predict_reward, params)
         one = lambda entry: compare_beliefs(
-            entry[0],
-            env,
-            goals,
-            agent.problem.algorithm,
-            params,
-            *entry[1:],
-            options.num_samples,
+            entry[0], grid, reward, *entry[1:], num_samples
         )
         return jax.lax.map(one, entries)
 
     keys = jax.random.split(key, len(inference.parameters))
-    entries = keys, inference.trials, inference.beliefs
-    compared = compare(agent.params, entries)
-    drawn, trial = jax.tree.map(
-        lambda leaf: leaf[options.trial], (compared, inference.trials)
-    )
-    _draw_goals(out / "goals.png", env, drawn, trial.observation[:, :, 0])
-    by_step = compared.distance.mean(axis=0).reshape(inference.trials.reward.shape[1:3])
+    return compare(agent.params, (keys, inference.trials, inference.beliefs))
+
+
+def _distances(compared: GoalBeliefs, trials: Rollout) -> dict[str, Any]:
+    by_step = compared.distance.mean(axis=0).reshape(trials.reward.shape[1:3])
     return {
         "total_variation": float(by_step.mean()),
         "total_variation_by_episode": by_step.mean(axis=1).tolist(),
@@ -154,20 +136,25 @@ def _goals(
     }
 
 
-def _draw_goals(path: Path, env: GridNavi, drawn: GoalBeliefs, cells: Array) -> None:
-    """Draws the steps of one life that are spread over its first two episodes."""
-    num_steps = len(drawn.distance)
-    shown = min(num_steps, 2 * env.horizon)
-    steps = np.unique(np.linspace(0, shown - 1, _DRAWN_STEPS).round().astype(int))
-    figure = belief_plots.goals_over_time(
-        as_grid(env, drawn.learned),
-        as_grid(env, drawn.exact),
-        np.asarray(cells).reshape(num_steps, 2),
-        env.horizon,
-        steps,
-        drawn.distance,
-    )
-    figure.savefig(path, dpi=150)
+def _draw_goals(
+    path: Path, grid: Grid, compared: GoalBeliefs, inference: Inference, trial: int
+) -> None:
+    """Draws steps of one life that are spread over its first two episodes."""
+    size, horizon = grid.env.size, grid.env.horizon
+    life = jax.tree.map(lambda leaf: np.asarray(leaf[trial]), compared)
+    cells = np.asarray(inference.trials.observation[trial, :, :, 0]).reshape(-1, 2)
+    last = min(len(cells), 2 * horizon) - 1
+    panels = [
+        GoalPanel(
+            step,
+            life.learned[step].reshape(size, size),
+            life.exact[step].reshape(size, size),
+            cells[step // horizon * horizon : step + 1],
+            life.distance[step],
+        )
+        for step in np.unique(np.linspace(0, last, _DRAWN_STEPS).round().astype(int))
+    ]
+    belief_plots.goals_over_time(panels).savefig(path, dpi=150)
 
 
 def _table(results: dict[str, Any]) -> str:

@@ -1,16 +1,25 @@
 """Beliefs on GridNavi: where an agent expects the goal, beside the exact posterior."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+import envs
 from envs.grid_navi import GridNavi
+from experiments.experiment import Experiment
 from metarl_jax.beliefs import Belief
 from metarl_jax.classical.goal_beliefs import goal_beliefs
 from metarl_jax.decoded_goals import Goals, decoded_goals, total_variation
-from metarl_jax.types import Array, Key, MetaAlgorithm, Params, Rollout
+from metarl_jax.types import Array, Key, Rollout
+
+
+class Grid(NamedTuple):
+    """GridNavi, and what is known of it before a trial."""
+
+    env: GridNavi
+    goals: Goals
 
 
 class GoalBeliefs(NamedTuple):
@@ -21,29 +30,22 @@ class GoalBeliefs(NamedTuple):
     distance: Array  # [L]; total variation between them
 
 
-def hidden_goals(env: GridNavi, goals: Array) -> Goals:
-    """The cells of a grid, by number.
-
-    Args:
-      env: the grid.
-      goals: all cells that may be the goal, equally likely, [G, 2].
-    """
-    numbers = jax.vmap(env.number)(goals)
+def grid_of(experiment: Experiment) -> Grid | None:
+    """The grid that an experiment is on, with all goals equally likely, if it is."""
+    env, tasks = envs.make(experiment.environment, **experiment.environment_options)
+    if not isinstance(env, GridNavi):
+        return None
+    numbers = jax.vmap(env.number)(tasks.fixed["goals"]())
     cells = jnp.stack(jnp.divmod(jnp.arange(env.size**2), env.size), axis=-1)
-    return Goals(
-        observations=cells.astype(float),
-        prior=jnp.zeros(env.size**2).at[numbers].set(1 / len(numbers)),
-        low=env.other_reward,
-        high=env.goal_reward,
-    )
+    prior = jnp.zeros(len(cells)).at[numbers].set(1 / len(numbers))
+    goals = Goals(cells.astype(float), prior, env.other_reward, env.goal_reward)
+    return Grid(env, goals)
 
 
 def compare_beliefs(
     key: Key,
-    env: GridNavi,
-    goals: Goals,
-    algorithm: MetaAlgorithm,
-    params: Params,
+    grid: Grid,
+    expected_reward: Callable,
     trial: Rollout,
     beliefs: Belief,
     num_samples: int,
@@ -52,35 +54,27 @@ def compare_beliefs(
 
     Args:
       key: of the embeddings that are drawn.
-      env: the grid.
-      goals: its cells.
-      algorithm: with `predict_reward`.
-      params: of the algorithm.
+      grid: where the trial was.
+      expected_reward: `(embedding, observation, action, next_observation) -> []`.
       trial: [K+1, T, E].
       beliefs: at its steps, leaves [K+1, T, E, Z].
       num_samples: how many embeddings are drawn from a belief.
     """
     life, belief = jax.tree.map(_first_life, (trial, beliefs))
 
-    def learned(key: Key, belief: Belief, observation: Array, action: Array) -> Array:
-        reward = lambda embedding, cell: algorithm.predict_reward(
-            params, embedding, observation, action, cell
-        )
-        return decoded_goals(key, belief, reward, goals, num_samples)
+    def learned(key: Key, belief: Belief, *acting: Array) -> Array:
+        reward = lambda embedding, cell: expected_reward(embedding, *acting, cell)
+        return decoded_goals(key, belief, reward, grid.goals, num_samples)
 
     keys = jax.random.split(key, len(life.reward))
     decoded = jax.vmap(learned)(keys, belief, life.observation, life.action)
-    exact = _exact_beliefs(env, goals, life)
+    exact = _exact_beliefs(grid, life)
     return GoalBeliefs(decoded, exact, total_variation(decoded, exact))
 
 
-def as_grid(env: GridNavi, beliefs: Array) -> np.ndarray:
-    """Probabilities by number [L, S] as those of cells (x, y), [L, G, G]."""
-    return np.asarray(beliefs).reshape(-1, env.size, env.size)
-
-
-def _exact_beliefs(env: GridNavi, goals: Goals, life: Rollout) -> Array:
+def _exact_beliefs(grid: Grid, life: Rollout) -> Array:
     """The posterior before each step of a life [L]: [L, S]."""
+    env, goals = grid
     visited = jax.vmap(env.number)(life.next_observation)
     found = life.reward > (goals.low + goals.high) / 2
     after = goal_beliefs(goals.prior, visited, found)

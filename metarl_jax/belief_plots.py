@@ -1,6 +1,7 @@
 """Figures of beliefs over tasks; each function returns a matplotlib `Figure`."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,41 +10,40 @@ from numpy.typing import ArrayLike
 _MOST_PANELS = 3
 
 
-def goals_over_time(
-    learned: ArrayLike,
-    exact: ArrayLike,
-    path: ArrayLike,
-    steps: Sequence[int],
-    distances: ArrayLike,
-) -> Figure:
-    """Beliefs over the goal on a grid at chosen steps, the exact ones below.
+class GoalPanel(NamedTuple):
+    """Beliefs over the goal when the agent acts at one step of a trial."""
 
-    Args:
-      learned: probabilities of the cells (x, y) at each step, [L, G, G].
-      exact: likewise.
-      path: the cells in which the agent acts, [L, 2].
-      steps: those to draw, numbers below L.
-      distances: total variation at each step, [L].
+    step: int
+    learned: ArrayLike  # [G, G]; probabilities of the cells (x, y)
+    exact: ArrayLike  # [G, G]
+    path: ArrayLike  # [steps, 2]; the cells of this episode so far
+    distance: float  # total variation
+
+
+def goals_over_time(panels: Sequence[GoalPanel]) -> Figure:
+    """Beliefs over the goal on a grid at some steps, the exact ones below.
 
     Returns:
       A `Figure` after figure 4 of Zintgraf et al. (2020).
     """
-    path = np.asarray(path)
-    size = 1.5 * len(steps) + 1.2, 3.8
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(2, len(steps), squeeze=False)
-    for column, step in enumerate(steps):
-        for panel, belief in zip(panels[:, column], (learned, exact), strict=True):
-            cells = np.asarray(belief)[step].T
-            image = panel.imshow(cells, origin="lower", cmap="Blues", vmin=0, vmax=1)
-            panel.plot(*path[: step + 1].T, color="C1", linewidth=1.5)
-            panel.plot(*path[step], "o", color="C1")
-            panel.set(xticks=[], yticks=[])
-        distance = np.asarray(distances)[step]
-        panels[0, column].set_title(f"step {step}\nTV {distance:.2f}", fontsize=9)
-    panels[0, 0].set_ylabel("learned")
-    panels[1, 0].set_ylabel("exact")
-    figure.colorbar(image, ax=panels, label="probability of the goal")
+    count = len(panels)
+    figure = Figure(figsize=(1.5 * count + 1.2, 3.8), layout="constrained")
+    axes = figure.subplots(2, count, squeeze=False)
+    for column, panel in enumerate(panels):
+        path = np.asarray(panel.path)
+        beliefs = panel.learned, panel.exact
+        for axis, belief in zip(axes[:, column], beliefs, strict=True):
+            image = axis.imshow(
+                np.transpose(belief), origin="lower", cmap="Blues", vmin=0, vmax=1
+            )
+            axis.plot(*path.T, color="C1", linewidth=1.5)
+            axis.plot(*path[-1], "o", color="C1")
+            axis.set(xticks=[], yticks=[])
+        title = f"step {panel.step}\nTV {panel.distance:.2f}"
+        axes[0, column].set_title(title, fontsize=9)
+    axes[0, 0].set_ylabel("learned")
+    axes[1, 0].set_ylabel("exact")
+    figure.colorbar(image, ax=axes, label="probability of the goal")
     return figure
 
 
@@ -63,9 +63,10 @@ def embeddings(plane: ArrayLike, parts: ArrayLike, parameters: ArrayLike) -> Fig
         points = panel.scatter(*plane.T, c=parameters[:, index], s=14, cmap="viridis")
         figure.colorbar(points, ax=panel, label=f"task parameter {index}")
         panel.grid(alpha=0.3)
-    for axis, part in zip("xy", parts, strict=True):
-        label = f"{'first' if axis == 'x' else 'second'} direction ({part:.0%})"
-        panels[0].set(**{f"{axis}label": label})
+    panels[0].set(
+        xlabel=f"first direction ({parts[0]:.0%} of the variance)",
+        ylabel=f"second direction ({parts[1]:.0%})",
+    )
     return figure
 
 

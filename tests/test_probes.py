@@ -3,11 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probe
 import pytest
 
+from metarl_jax import probes
 from metarl_jax.beliefs import Belief
 from metarl_jax.decoded_goals import Goals, decoded_goals, total_variation
-from metarl_jax.probes import principal_plane, probe_curve, probe_r_squared
+from metarl_jax.probes import principal_plane, probe_curve
+
+probe_r_squared = probe.quick_jit(probes.probe_r_squared)
 
 
 def noise(seed, *shape):
