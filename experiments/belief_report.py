@@ -19,7 +19,7 @@ from metarl_jax import belief_plots, evaluation
 from metarl_jax.belief_plots import GoalPanel
 from metarl_jax.beliefs import Belief
 from metarl_jax.checks import require
-from metarl_jax.probes import principal_plane, probe_curve
+from metarl_jax.probes import NUM_FOLDS, principal_plane, probe_curve
 from metarl_jax.run_files import write_json
 from metarl_jax.types import Array, Key, Params, Rollout, Task
 
@@ -45,11 +45,8 @@ def report(options) -> str:
     _check(build(at_test_time(experiment)))
     agent = load_agent(options.run_dir, options.seed_index)
     play_key, decode_key = jax.random.split(jax.random.key(options.seed))
-    inference = infer(play_key, agent, _held_out(experiment, agent.problem, options))
-    require(
-        0 <= options.trial < len(inference.parameters),
-        f"--trial must be below the number of tasks, {len(inference.parameters)}",
-    )
+    tasks = _held_out(experiment, agent.problem, options)
+    inference = infer(play_key, agent, tasks)
     out = options.out or directory.path / "beliefs"
     out.mkdir(parents=True, exist_ok=True)
     results = _probe(inference, out)
@@ -86,7 +83,17 @@ def _check(problem: Problem) -> None:
 
 def _held_out(experiment: Experiment, problem: Problem, options) -> Task:
     config = dataclasses.replace(experiment.evaluation, num_tasks=options.num_tasks)
-    return evaluation.held_out_tasks(problem.tasks, config)
+    tasks = evaluation.held_out_tasks(problem.tasks, config)
+    num_tasks = len(jax.tree.leaves(tasks)[0])
+    require(
+        0 <= options.trial < num_tasks,
+        f"--trial must be from 0 to {num_tasks - 1}, not {options.trial}",
+    )
+    require(
+        num_tasks >= NUM_FOLDS,
+        f"a probe needs {NUM_FOLDS} tasks or more, not {num_tasks}: raise --num-tasks",
+    )
+    return tasks
 
 
 def _probe(inference: Inference, out: Path) -> dict[str, Any]:

@@ -16,16 +16,15 @@ from experiments.belief_report import infer, report
 from experiments.beliefs import Options
 from experiments.experiment import Experiment, build
 from experiments.grid_beliefs import compare_beliefs, grid_of
-from experiments.run_directory import RunDirectory
+from experiments.run_directory import RunDirectory, document
 from experiments.trained import TrainedAgent
-from experiments.trainer import train
 from metarl_jax.algorithms import Rl2Config
 from metarl_jax.beliefs import Belief
+from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.reward_likelihoods import SquaredError, TwoValued
 from metarl_jax.sequence_models import GruConfig
-from metarl_jax.training import TrainingConfig
 
 STAY, UP, RIGHT, DOWN, LEFT = range(5)
 GRID = Experiment(
@@ -157,15 +156,14 @@ def small_varibad():
     )
 
 
-def trained(path, algorithm):
-    experiment = dataclasses.replace(
-        GRID,
-        algorithm=algorithm,
-        training=TrainingConfig(num_iterations=1, num_tasks=4),
-    )
+def saved_untrained(path, algorithm):
+    """The folder of a run that was stopped before its first iteration."""
+    experiment = dataclasses.replace(GRID, algorithm=algorithm)
     directory = RunDirectory(path)
-    directory.create("short", experiment)
-    train(directory, "short", experiment, "short")
+    directory.create("untrained", experiment)
+    state = build(experiment).initial_state(experiment.training)
+    config = document("untrained", experiment)
+    Checkpoints(directory.checkpoints).save(0, state, config=config)
 
 
 def test_likelihood_of_rewards_is_restored_from_the_folder_of_a_run(tmp_path):
@@ -181,7 +179,7 @@ def test_likelihood_of_rewards_is_restored_from_the_folder_of_a_run(tmp_path):
 
 
 def test_report_of_varibad_on_a_grid_has_curves_and_figures(tmp_path):
-    trained(tmp_path / "run", small_varibad())
+    saved_untrained(tmp_path / "run", small_varibad())
     said = report(Options(tmp_path / "run", num_tasks=5, num_samples=3))
     out = tmp_path / "run" / "beliefs"
     for name in ("goals.png", "reading.png", "embeddings.png"):
