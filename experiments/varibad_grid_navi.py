@@ -2,7 +2,7 @@
 
 from experiments.experiment import Experiment
 from metarl_jax.algorithms import VaribadConfig
-from metarl_jax.algorithms.varibad import BeliefLearningConfig
+from metarl_jax.belief_learning import BeliefLearningConfig
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.reward_likelihoods import TwoValued
 from metarl_jax.training import TrainingConfig

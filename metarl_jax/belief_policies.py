@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 
 from metarl_jax.beliefs import Belief, standard_belief
-from metarl_jax.memory_policies import TrialNetworks, at_each
-from metarl_jax.networks import NetworkConfig, mlp_policy, mlp_value
+from metarl_jax.memory_policies import TrialNetworks
+from metarl_jax.networks import NetworkConfig, at_each, mlp_policy, mlp_value
 from metarl_jax.recollections import Recollection, as_input, blank, remember
 from metarl_jax.trial_autoencoder import TrialAutoencoder
-from metarl_jax.types import Array, Environment, Key, Params, Policy
+from metarl_jax.types import Array, Environment, Key, Params, Policy, Rollout
 
 
 class BeliefParams(NamedTuple):
@@ -30,6 +30,11 @@ class BeliefMemory(NamedTuple):
     belief: Belief  # at the last step
 
 
+def hyper_state_size(env: Environment, embedding_size: int) -> int:
+    """H = O + 2 Z + 1."""
+    return math.prod(env.observation_space.shape) + 2 * embedding_size + 1
+
+
 def hyper_state(observation: Array, belief: Belief, elapsed: Array) -> Array:
     """What is known when acting, as a vector [O + 2 Z + 1].
 
@@ -40,6 +45,22 @@ def hyper_state(observation: Array, belief: Belief, elapsed: Array) -> Array:
     """
     vectors = observation, belief.mean, jnp.log(belief.variance), elapsed[None]
     return jnp.concatenate(vectors)
+
+
+def with_hyper_states(trial: Rollout, beliefs: Belief) -> Rollout:
+    """A trial [K+1, T, E] whose observations are hyper-states, [K+1, T, E, H].
+
+    Args:
+      trial: [K+1, T, E].
+      beliefs: at each step, leaves [K+1, T, E, Z].
+    """
+    num_stages, num_steps, _ = shape = trial.reward.shape
+    length = num_stages * num_steps
+    elapsed = jnp.arange(length).reshape(num_stages, num_steps, 1) / length
+    elapsed = jnp.broadcast_to(elapsed, shape)
+    observation = trial.observation.reshape(*shape, -1).astype(float)
+    join = jax.vmap(jax.vmap(jax.vmap(hyper_state)))
+    return trial._replace(observation=join(observation, beliefs, elapsed))
 
 
 def hyper_state_networks(
@@ -63,7 +84,7 @@ def hyper_state_networks(
       Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
       Meta-Learning (2020), section 3, https://arxiv.org/abs/1910.08348
     """
-    size = math.prod(env.observation_space.shape) + 2 * embedding_size + 1
+    size = hyper_state_size(env, embedding_size)
     space = spaces.Box(-jnp.inf, jnp.inf, (size,))
     head = mlp_policy(space, env.action_space, config)
     init_value, value = mlp_value(space, config)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-from metarl_jax.networks import NetworkConfig, mlp_policy, mlp_value
+from metarl_jax.networks import NetworkConfig, at_each, mlp_policy, mlp_value
 from metarl_jax.recollections import Recollection, as_input, blank, recall, remember
 from metarl_jax.types import (
     Array,
@@ -112,10 +112,3 @@ def _with_memory(
         return {"memory": model.init(memory_key), name: init_head(head_key)}
 
     return init
-
-
-def at_each(head: Callable[[Array], Any], features: Array) -> Any:
-    """Applies a head to features [..., H]: leaves [..., *]."""
-    for _ in features.shape[:-1]:
-        head = jax.vmap(head)
-    return head(features)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
@@ -146,6 +147,13 @@ def mlp(
     """A function of vectors: `init(key) -> params`, `apply(params, inputs) -> [O]`."""
     module = _Mlp(config, num_outputs, 1.0)
     return lambda key: module.init(key, jnp.zeros(num_inputs)), module.apply
+
+
+def at_each(fn: Callable[[Array], Any], vectors: Array) -> Any:
+    """Applies a function of one vector to vectors [..., H]: leaves [..., *]."""
+    for _ in vectors.shape[:-1]:
+        fn = jax.vmap(fn)
+    return fn(vectors)
 
 
 class _Mlp(nn.Module):

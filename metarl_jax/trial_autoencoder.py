@@ -188,6 +188,41 @@ def lives(env: Environment, trial: Rollout) -> Life:
     return jax.vmap(life, in_axes=2)(trial)
 
 
+def trial_beliefs(
+    env: Environment, autoencoder: TrialAutoencoder, params: Params, trial: Rollout
+) -> Belief:
+    """Beliefs at the steps of a trial [K+1, T, E]: leaves [K+1, T, E, Z]."""
+    beliefs = jax.vmap(partial(autoencoder.beliefs, params))(lives(env, trial))
+    return jax.tree.map(partial(_by_step, trial), beliefs)
+
+
+def trial_surprise(
+    env: Environment,
+    autoencoder: TrialAutoencoder,
+    params: Params,
+    entry: tuple[Key, Rollout, Belief],
+) -> Array:
+    """How badly each step is decoded from a belief that knows it already.
+
+    Args:
+      env: the environment.
+      autoencoder: whose decoder is asked.
+      params: of the autoencoder.
+      entry: a key, a trial [K+1, T, E], and the beliefs at its steps; the embedding of
+        each step is drawn from the belief at the next one, and for the last step from
+        the belief at that.
+
+    Returns:
+      Minus the log-likelihood of each step, [K+1, T, E].
+    """
+    key, trial, beliefs = entry
+    drawn = beliefs.sample(key)
+    by_life = jnp.moveaxis(drawn.reshape(-1, *drawn.shape[2:]), 1, 0)
+    after = jnp.concatenate([by_life[:, 1:], by_life[:, -1:]], axis=1)
+    errors = jax.vmap(partial(autoencoder.errors, params))(after, lives(env, trial))
+    return _by_step(trial, errors)[..., 0]
+
+
 def life_shapes(env: Environment, length: int) -> Life:
     """The shapes of a `Life` of `length` steps in `env`."""
     shape = lambda *sizes: jax.ShapeDtypeStruct((length, *sizes), jnp.zeros(()).dtype)
@@ -266,3 +301,8 @@ def _previous(beliefs: Belief) -> Belief:
     prior = standard_belief(beliefs.mean.shape[-1])
     shift = lambda first, leaf: jnp.concatenate([first[None], leaf[:-1]])
     return jax.tree.map(shift, prior, beliefs)
+
+
+def _by_step(trial: Rollout, leaf: Array) -> Array:
+    """What belongs to the steps of lives, [E, L, ...], by step: [K+1, T, E, *]."""
+    return jnp.moveaxis(leaf, 0, 1).reshape(*trial.reward.shape, -1)

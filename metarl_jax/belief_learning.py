@@ -1,0 +1,94 @@
+"""How a trial autoencoder learns: from recent lives, by steps of Adam."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.checks import require_positive
+from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_autoencoder import Life, TrialAutoencoder
+from metarl_jax.trial_buffer import TrialBuffer, add, empty, sample
+from metarl_jax.types import Array, Key, Metrics, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class BeliefLearningConfig(MinibatchConfig):
+    """Steps of Adam, each on some of the lives that are kept.
+
+    Memory: a step of a kept life takes 4 O + 2 A + 4 floats, O and A being the sizes of
+    an observation and of an action.
+    """
+
+    max_gradient_norm: float = 10.0
+    num_epochs: int = 1
+    num_minibatches: int = 16
+    batch_size: int = 64  # lives of one minibatch
+    buffer_size: int = 2048  # lives that are kept, the newest
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_positive(self, "batch_size", "buffer_size")
+
+
+class BeliefLearningState(NamedTuple):
+    optimizer_state: Any
+    buffer: TrialBuffer  # of entries `Life`
+
+
+class BeliefLearner(NamedTuple):
+    """Improves the parameters of a trial autoencoder."""
+
+    # (params, the shapes of a life) -> state
+    init: Callable[[Params, Life], BeliefLearningState]
+    # (key, params, state, new lives [N, E, L, ...]) -> (params, state, metrics)
+    update: Callable[
+        [Key, Params, BeliefLearningState, Life],
+        tuple[Params, BeliefLearningState, Metrics],
+    ]
+
+
+def belief_learner(
+    autoencoder: TrialAutoencoder, config: BeliefLearningConfig, axis: TaskAxis
+) -> BeliefLearner:
+    """Raises the evidence lower bound of lives drawn from a buffer of recent ones.
+
+    Args:
+      autoencoder: what learns.
+      config: steps and sizes.
+      axis: says on how many devices.
+
+    Returns:
+      The corresponding `BeliefLearner`.
+    """
+
+    def loss(params: Params, batch: tuple[Key, Life]) -> tuple[Array, Metrics]:
+        keys, drawn = batch
+        losses, metrics = jax.vmap(autoencoder.loss, (0, None, 0))(keys, params, drawn)
+        return jnp.mean(losses), jax.tree.map(jnp.mean, metrics)
+
+    descent = minibatch_descent(loss, config, axis)
+
+    def init(params: Params, life: Life) -> BeliefLearningState:
+        return BeliefLearningState(
+            descent.init(params), empty(life, config.buffer_size)
+        )
+
+    def update(key: Key, params: Params, state: BeliefLearningState, new: Life):
+        draw_key, loss_key, order_key = jax.random.split(key, 3)
+        merged = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), new)
+        buffer = add(state.buffer, merged)
+        number = config.batch_size * config.num_minibatches
+        drawn = sample(draw_key, buffer, number)
+        batch = jax.random.split(loss_key, number), drawn
+        params, optimizer_state, metrics = descent.update(
+            order_key, params, state.optimizer_state, batch
+        )
+        names = {"outer_loss": "belief_loss", "gradient_norm": "belief_gradient_norm"}
+        metrics = {names.get(name, name): value for name, value in metrics.items()}
+        return params, BeliefLearningState(optimizer_state, buffer), metrics
+
+    return BeliefLearner(init, update)
