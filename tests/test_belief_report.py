@@ -194,9 +194,7 @@ def test_report_of_varibad_on_a_grid_has_curves_and_figures(tmp_path):
     assert f"mean total variation: {results['total_variation']:.4f}" in said
     assert len(said.splitlines()) == 5
     np.testing.assert_allclose(results["r_squared"][0][0], 0, atol=0.3)  # no data yet
-    with pytest.raises(
-        ValueError, match="--trial must be below the number of tasks, 5"
-    ):
+    with pytest.raises(ValueError, match="--trial must be from 0 to 4, not 5"):
         report(Options(tmp_path / "run", num_tasks=5, trial=5))
 
 
