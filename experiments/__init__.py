@@ -27,6 +27,7 @@ COMPARISONS = {
     "point": "experiments.compare_point",
     "point_corners": "experiments.compare_point_corners",
     "cartpole": "experiments.compare_cartpole",
+    "half_cheetah_velocity": "experiments.compare_half_cheetah_velocity",
 }
 
 

@@ -1,8 +1,10 @@
-"""Every gradient-based algorithm on point navigation, on the goals of the literature.
+"""Every algorithm on point navigation, on the goals of the literature.
 
-All are tested with three steps. Those that have an outer loss learn from all adapted
-policies, as `maml_point` does; what differs from row to row is said below. Settings
-were chosen by hand on one seed, with about the same effort for each row.
+All are tested with three steps: of a gradient, or further episodes for those that adapt
+in a memory or a belief, each life with one of its own. Those that have an outer loss
+learn from all adapted policies, as `maml_point` does; what differs from row to row is
+said below. Settings were chosen by hand on one seed, with about the same effort for each
+row.
 """
 
 import dataclasses
@@ -23,11 +25,15 @@ from metarl_jax.algorithms import (
     MultiTaskConfig,
     PrompConfig,
     ReptileConfig,
+    Rl2Config,
+    VaribadConfig,
 )
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import AdamConfig, ProximalConfig, TrustRegionConfig
 from metarl_jax.training import TrainingConfig
+from metarl_jax.trial_autoencoder import AutoencoderConfig
+from metarl_jax.trial_optimizers import TrialProximalConfig
 
 _NETWORK = NetworkConfig(hidden_sizes=(32, 32), initial_std=0.5)
 _INNER = {
@@ -40,6 +46,10 @@ _ADAM = AdamConfig(learning_rate=4e-3, decay_iterations=1)  # falls over the who
 _PPO = ProximalConfig(learning_rate=2e-3, decay_iterations=1)
 _OUTER = {"outer_stages": "adapted", "outer": _ADAM}
 _MAML = _INNER | _OUTER
+_TRIAL = {
+    "num_adaptation_steps": 3,
+    "outer": TrialProximalConfig(learning_rate=2e-3, decay_iterations=1),
+}
 
 COMPARISON = Comparison(
     base=Experiment(
@@ -100,6 +110,16 @@ COMPARISON = Comparison(
                 learning_rate=4e-2,
             ),
             num_tasks=4,
+        ),
+        "rl2": Row(Rl2Config(**_TRIAL), num_tasks=64),
+        "varibad": Row(
+            VaribadConfig(
+                **_TRIAL,
+                # the reward is the distance to the goal from where a step has led
+                autoencoder=AutoencoderConfig(reward_of="next_observation"),
+                network=_NETWORK,
+            ),
+            num_tasks=64,
         ),
         "multi_task": Row(
             MultiTaskConfig(**_INNER | {"num_adaptation_steps": 0}, outer=_ADAM)

@@ -14,6 +14,7 @@ class Row:
     num_tasks: int | None = None  # N; None: as in the base
     # True: the policy is told the task, and tested without adaptation
     observe_task: bool = False
+    num_training_tasks: int = 0  # of a finite set; 0: drawn anew each time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Comparison:
             description=f"{name}: {self.base.description}",
             algorithm=row.algorithm,
             observe_task=row.observe_task,
+            num_training_tasks=row.num_training_tasks,
             evaluation=evaluation,
             training=dataclasses.replace(
                 self.base.training,

@@ -11,6 +11,7 @@ for each row curve.csv. A row that is done is not run again; one that was interr
 starts anew, since its seconds would not be those of one process.
 """
 
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -31,7 +32,8 @@ class Options:
     comparison: tyro.conf.Positional[str] = "point"
     target: float = -11.7  # mean return on the held-out tasks
     step: int = 1  # the number of adaptation steps after which it is measured
-    rows: str | None = None  # names, separated by commas; by default all that adapt
+    # names, separated by commas; by default all that adapt in any number of steps
+    rows: str | None = None
     budget: int | None = None  # environment steps; None: those of the comparison
     num_seeds: int = 1  # each in a process of its own: 0, 1, ...
     iterations_per_evaluation: int = 5
@@ -67,7 +69,7 @@ def plan(options: Options):
     settings = options.budget, 1, options.num_devices
     adapting = comparison.adapting_rows()
     planned = {}
-    for name in options.rows.split(",") if options.rows else adapting:
+    for name in options.rows.split(",") if options.rows else _testable(options):
         experiment = comparison.experiment(name, *settings)
         if name not in adapting:
             raise ValueError(
@@ -77,6 +79,17 @@ def plan(options: Options):
             planned[f"{name}_{seed}"] = _timed(experiment, options, seed)
     out = options.out or Path("runs") / f"time_to_return_{options.comparison}"
     return ReturnTimes(out, planned, options.target)
+
+
+def _testable(options: Options) -> list[str]:
+    """The rows that adapt, without those that are tested as they were trained only."""
+    comparison = experiments.load_comparison(options.comparison)
+    names = []
+    for name in comparison.adapting_rows():
+        with contextlib.suppress(ValueError):
+            _timed(comparison.one_iteration(name), options, 0)
+            names.append(name)
+    return names
 
 
 def _timed(experiment, options: Options, seed: int):

@@ -1,0 +1,78 @@
+"""Half-cheetahs that are to run at an unknown velocity, on one simulator.
+
+All are tested with two steps of adaptation: of a gradient on ten episodes, or the
+second and the third episode of lives that each have a memory or a belief of their own.
+"""
+
+from experiments.comparison import Comparison, Row
+from experiments.experiment import Experiment
+from metarl_jax.algorithms import (
+    MamlConfig,
+    MultiTaskConfig,
+    PrompConfig,
+    Rl2Config,
+    VaribadConfig,
+)
+from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.losses import AdvantageConfig
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.optimizers import AdamConfig, ProximalConfig
+from metarl_jax.sequence_models import GruConfig
+from metarl_jax.training import TrainingConfig
+from metarl_jax.trial_autoencoder import AutoencoderConfig
+from metarl_jax.trial_optimizers import TrialProximalConfig
+
+_NETWORK = NetworkConfig(hidden_sizes=(64, 64), initial_std=0.7)
+_ADVANTAGE = AdvantageConfig(trace_decay=0.95)
+_INNER = {
+    "num_adaptation_steps": 2,
+    "num_episodes": 10,
+    "inner_step_sizes": (0.1,),
+    "inner_advantage": _ADVANTAGE,
+    "outer_advantage": _ADVANTAGE,
+    "network": _NETWORK,
+}
+# learning rates fall over the whole run
+_ADAM = AdamConfig(learning_rate=3e-3, decay_iterations=1)
+_PPO = ProximalConfig(learning_rate=1e-3, decay_iterations=1)
+_MAML = _INNER | {"outer_stages": "adapted", "outer": _ADAM}
+_UNADAPTED = MultiTaskConfig(
+    **_INNER | {"num_adaptation_steps": 0, "num_episodes": 20}, outer=_ADAM
+)
+_TRIAL = {
+    "num_adaptation_steps": 2,
+    "outer": TrialProximalConfig(
+        learning_rate=1e-3, decay_iterations=1, entropy_coefficient=0.003
+    ),
+}
+
+COMPARISON = Comparison(
+    base=Experiment(
+        description="half-cheetahs with a target velocity from U[0, 2]",
+        environment="half_cheetah_velocity",
+        environment_options={"horizon": 200, "backend": "spring"},
+        algorithm=MamlConfig(**_MAML),
+        training=TrainingConfig(
+            num_tasks=10, iterations_per_chunk=1, iterations_per_checkpoint=20
+        ),
+        evaluation=EvaluationConfig(
+            num_tasks=40, num_adaptation_steps=2, num_episodes=10
+        ),
+    ),
+    rows={
+        "maml": Row(MamlConfig(**_MAML)),
+        "promp": Row(PrompConfig(**_MAML | {"outer": _PPO})),
+        "rl2": Row(Rl2Config(**_TRIAL, memory=GruConfig(128)), num_tasks=32),
+        "varibad": Row(
+            VaribadConfig(
+                **_TRIAL,
+                autoencoder=AutoencoderConfig(memory=GruConfig(128)),
+                network=_NETWORK,
+            ),
+            num_tasks=32,
+        ),
+        "multi_task": Row(_UNADAPTED),
+        "oracle": Row(_UNADAPTED, observe_task=True),
+    },
+    budget=6_000_000,
+)
