@@ -3,8 +3,8 @@
 All are tested with three steps: of a gradient, or further episodes for those that adapt
 in a memory or a belief, each life with one of its own. Those that have an outer loss
 learn from all adapted policies, as `maml_point` does; what differs from row to row is
-said below. Settings were chosen by hand on one seed, with about the same effort for each
-row.
+said below. Settings were chosen by hand on one seed, with about the same effort for
+each row.
 """
 
 import dataclasses

@@ -19,6 +19,7 @@ from metarl_jax.algorithms.multi_task import MultiTaskConfig, multi_task
 from metarl_jax.algorithms.promp import PrompConfig, promp
 from metarl_jax.algorithms.reptile import ReptileConfig, reptile
 from metarl_jax.algorithms.rl2 import Rl2Config, rl2
+from metarl_jax.algorithms.task_embedding import TaskEmbeddingConfig, task_embedding
 from metarl_jax.algorithms.varibad import VaribadConfig, varibad
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import Environment, MetaAlgorithm
@@ -37,6 +38,7 @@ ALGORITHMS = {
     PrompConfig: promp,
     ReptileConfig: reptile,
     Rl2Config: rl2,
+    TaskEmbeddingConfig: task_embedding,
     VaribadConfig: varibad,
 }
 
