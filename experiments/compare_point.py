@@ -26,6 +26,7 @@ from metarl_jax.algorithms import (
     PrompConfig,
     ReptileConfig,
     Rl2Config,
+    TaskEmbeddingConfig,
     VaribadConfig,
 )
 from metarl_jax.evaluation import EvaluationConfig
@@ -120,6 +121,14 @@ COMPARISON = Comparison(
                 network=_NETWORK,
             ),
             num_tasks=64,
+        ),
+        # an embedding has few numbers, and so its steps are long
+        "task_embedding": Row(
+            TaskEmbeddingConfig(
+                **_INNER | {"inner_step_sizes": (1.0,)},
+                outer=_TRIAL["outer"],
+            ),
+            num_training_tasks=100,
         ),
         "multi_task": Row(
             MultiTaskConfig(**_INNER | {"num_adaptation_steps": 0}, outer=_ADAM)

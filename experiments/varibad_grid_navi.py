@@ -7,6 +7,7 @@ from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.reward_likelihoods import TwoValued
 from metarl_jax.training import TrainingConfig
 from metarl_jax.trial_autoencoder import AutoencoderConfig
+from metarl_jax.trial_decoder import DecoderConfig
 from metarl_jax.trial_optimizers import TrialProximalConfig
 
 EXPERIMENT = Experiment(
@@ -15,9 +16,11 @@ EXPERIMENT = Experiment(
     algorithm=VaribadConfig(
         num_adaptation_steps=3,
         autoencoder=AutoencoderConfig(
-            likelihood=TwoValued(-0.1, 1.0), reward_of="next_observation"
+            decoder=DecoderConfig(
+                likelihood=TwoValued(-0.1, 1.0), reward_of="next_observation"
+            )
         ),
-        belief_learning=BeliefLearningConfig(learning_rate=2e-3),
+        belief_learning=BeliefLearningConfig(learning_rate=2e-3, decay_iterations=600),
         discount=1.0,
         trace_decay=0.97,
         outer=TrialProximalConfig(learning_rate=3e-3, decay_iterations=600),

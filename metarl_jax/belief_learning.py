@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from metarl_jax.checks import require_positive
+from metarl_jax.lives import Life
 from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
 from metarl_jax.task_axis import TaskAxis
-from metarl_jax.trial_autoencoder import Life, TrialAutoencoder
+from metarl_jax.trial_autoencoder import TrialAutoencoder
 from metarl_jax.trial_buffer import TrialBuffer, add, empty, sample
 from metarl_jax.types import Array, Key, Metrics, Params
 

@@ -29,9 +29,11 @@ from metarl_jax.algorithms import (
     ReptileConfig,
     Rl2Config,
     TaskEmbeddingConfig,
+    VaribadConfig,
     make,
 )
 from metarl_jax.algorithms.e_maml import outcome_advantage
+from metarl_jax.belief_learning import BeliefLearningConfig
 from metarl_jax.gradient_methods import (
     InnerConfig,
     MetaGradientConfig,
@@ -42,6 +44,7 @@ from metarl_jax.networks import NetworkConfig, is_hidden, mlp_policy
 from metarl_jax.optimizers import AdamConfig, ProximalConfig
 from metarl_jax.sequence_models import GruConfig
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_autoencoder import AutoencoderConfig
 
 ENV = Point(horizon=5)
 NETWORK = NetworkConfig(hidden_sizes=(4,), initial_std=0.7)
@@ -69,6 +72,13 @@ def small(kind, **options):
         options = {"population_size": 4} | options
     if kind is Rl2Config:
         return Rl2Config(**{"num_episodes": 3, "memory": GruConfig(4)} | options)
+    if kind is VaribadConfig:
+        autoencoder = AutoencoderConfig(memory=GruConfig(4))
+        learning = BeliefLearningConfig(batch_size=2, num_minibatches=2, buffer_size=20)
+        sizes = {"autoencoder": autoencoder, "belief_learning": learning}
+        return VaribadConfig(
+            **{"num_episodes": 3, "network": NETWORK} | sizes | options
+        )
     return kind(**SMALL | options)
 
 
@@ -104,8 +114,8 @@ def test_gradient_is_the_one_whose_norm_update_reports(kind):
     algorithm, state, trials = started(kind)
     _, _, metrics = after_update(kind)
     if algorithm.gradient is None:
-        others = EsMamlConfig, FromScratchConfig, Rl2Config, TaskEmbeddingConfig
-        assert kind in others
+        others = EsMamlConfig, FromScratchConfig, Rl2Config
+        assert kind in (*others, TaskEmbeddingConfig, VaribadConfig)
         return
     reported = metrics.get("gradient_norm", metrics.get("displacement"))
     norm = optax.tree.norm(probe.quick_jit(algorithm.gradient)(state, trials))
@@ -130,7 +140,7 @@ def test_trial_has_a_stage_before_and_after_each_adaptation(kind):
     assert trial.reward.shape == (3, ENV.horizon, 3)
 
 
-@each([kind for kind in ALGORITHMS if kind is not Rl2Config])
+@each([kind for kind in ALGORITHMS if kind not in (Rl2Config, VaribadConfig)])
 def test_adaptation_starts_from_a_policy_that_can_act(kind):
     algorithm, state, _ = started(kind)
     start = algorithm.adaptation.init(state.params).params
@@ -181,7 +191,8 @@ def test_policy_for_all_tasks_learns_when_there_is_one_task():
 
 
 def test_every_algorithm_that_learns_has_a_learning_test():
-    elsewhere = {Rl2Config, TaskEmbeddingConfig}  # tests/test_rl2.py and so on
+    # tests/test_rl2.py and so on
+    elsewhere = {Rl2Config, TaskEmbeddingConfig, VaribadConfig}
     assert set(LEARNERS) | elsewhere == set(ALGORITHMS) - {FromScratchConfig}
 
 

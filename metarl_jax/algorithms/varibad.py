@@ -24,13 +24,12 @@ from metarl_jax.exploration_bonus import (
     exploration_bonus,
     no_bonus,
 )
+from metarl_jax.lives import life_shapes, lives
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_autoencoder import (
     AutoencoderConfig,
-    life_shapes,
-    lives,
     trial_autoencoder,
     trial_beliefs,
     trial_surprise,

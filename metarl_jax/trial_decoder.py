@@ -1,0 +1,122 @@
+"""What is expected to happen in a task, of which an embedding is all that is known."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.checks import require_positive
+from metarl_jax.lives import Life
+from metarl_jax.networks import NetworkConfig, mlp
+from metarl_jax.recollections import action_size
+from metarl_jax.reward_likelihoods import RewardLikelihood, SquaredError
+from metarl_jax.types import Array, Environment, Key, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    """What is predicted, from what, and by which networks."""
+
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    num_features: int = 32  # F; of embeddings and of transitions
+    likelihood: RewardLikelihood = SquaredError()
+    # what a reward is predicted from, beside the embedding
+    reward_of: Literal["next_observation", "transition"] = "transition"
+    # True: next observations are predicted, too
+    predict_transitions: bool = False
+
+    def __post_init__(self):
+        require_positive(self, "num_features")
+
+
+class TrialDecoder(NamedTuple):
+    """Predicts the transitions of a life from embeddings."""
+
+    init: Callable[[Key], Params]
+    # (params, embeddings [S, Z], life) -> expected rewards [S, L]
+    rewards: Callable[[Params, Array, Life], Array]
+    # (params, embeddings [S, Z], life) -> [S, L]: minus the log-likelihood of each
+    # step, but for a constant
+    errors: Callable[[Params, Array, Life], Array]
+
+
+def trial_decoder(
+    env: Environment, config: DecoderConfig, embedding_size: int
+) -> TrialDecoder:
+    """A decoder whose output is a product of features.
+
+    Those of the embedding times those of the transition, summed. Each network thus runs
+    once for an embedding or a transition rather than for each pair. With features that
+    tell states from each other this is a head for each state, as in the paper's grid.
+
+    Args:
+      env: the environment.
+      config: networks and likelihood.
+      embedding_size: Z.
+
+    Returns:
+      The corresponding `TrialDecoder`.
+
+    References:
+      Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
+      Meta-Learning (2020), section 3 and appendix, https://arxiv.org/abs/1910.08348
+    """
+    observation_size = math.prod(env.observation_space.shape)
+    before_size = observation_size + action_size(env.action_space)
+    is_whole = config.reward_of == "transition"
+    after_size = observation_size + is_whole * before_size
+    init_reward, reward = _product(embedding_size, after_size, 1, config)
+    init_change, change = _product(
+        embedding_size, before_size, observation_size, config
+    )
+
+    def init(key: Key) -> Params:
+        reward_key, change_key = jax.random.split(key)
+        params = {"reward": init_reward(reward_key)}
+        if config.predict_transitions:
+            params["change"] = init_change(change_key)
+        return params
+
+    def outputs(params: Params, embeddings: Array, life: Life) -> Array:
+        before = (life.observation, life.action) if is_whole else ()
+        inputs = jnp.concatenate([*before, life.next_observation], axis=-1)
+        return reward(params["reward"], embeddings, inputs)[..., 0]
+
+    def errors(params: Params, embeddings: Array, life: Life) -> Array:
+        output = outputs(params, embeddings, life)
+        error = config.likelihood.error(output, life.reward)
+        if not config.predict_transitions:
+            return error
+        inputs = jnp.concatenate([life.observation, life.action], axis=-1)
+        expected = change(params["change"], embeddings, inputs)
+        actual = life.next_observation - life.observation
+        return error + jnp.sum((expected - actual) ** 2, axis=-1)
+
+    return TrialDecoder(
+        init=init,
+        rewards=lambda *inputs: config.likelihood.mean(outputs(*inputs)),
+        errors=errors,
+    )
+
+
+def _product(left_size: int, right_size: int, num_outputs: int, config: DecoderConfig):
+    """`(init, apply)`; `apply(params, lefts [S, *], rights [L, *]) -> [S, L, O]`."""
+    layers = NetworkConfig(config.hidden_sizes, activation="relu")
+    num_features = config.num_features
+    init_left, left = mlp(left_size, num_outputs * num_features, layers)
+    init_right, right = mlp(right_size, num_features, layers)
+
+    def init(key: Key) -> Params:
+        left_key, right_key = jax.random.split(key)
+        return {"left": init_left(left_key), "right": init_right(right_key)}
+
+    def apply(params: Params, lefts: Array, rights: Array) -> Array:
+        heads = jax.vmap(lambda each: left(params["left"], each))(lefts)
+        heads = heads.reshape(-1, num_outputs, num_features)
+        features = jax.vmap(lambda each: right(params["right"], each))(rights)
+        return jnp.einsum("sof,lf->slo", heads, features) / math.sqrt(num_features)
+
+    return init, apply

@@ -1,0 +1,228 @@
+"""VariBAD: it infers, explores and exploits; what learns from what; runs go on."""
+
+import dataclasses
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probe
+import pytest
+
+import envs
+from metarl_jax import training
+from metarl_jax.algorithms import VaribadConfig, make
+from metarl_jax.belief_learning import BeliefLearningConfig
+from metarl_jax.belief_policies import hyper_state_networks, with_hyper_states
+from metarl_jax.checkpoints import Checkpoints
+from metarl_jax.exploration_bonus import ExplorationBonusConfig
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.reward_likelihoods import TwoValued
+from metarl_jax.rollouts import collect_lives
+from metarl_jax.sequence_models import GruConfig
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_autoencoder import AutoencoderConfig
+from metarl_jax.trial_decoder import DecoderConfig
+from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
+
+NETWORK = NetworkConfig((16,))
+PPO = TrialProximalConfig(
+    learning_rate=1e-2, num_epochs=4, num_minibatches=2, entropy_coefficient=0.003
+)
+AUTOENCODER = AutoencoderConfig(
+    embedding_size=2,
+    input_sizes=(16,),
+    memory=GruConfig(16),
+    decoder=DecoderConfig((16,), num_features=4, likelihood=TwoValued(0.0, 1.0)),
+)
+LEARNING = BeliefLearningConfig(
+    learning_rate=1e-2, num_minibatches=8, batch_size=32, buffer_size=256
+)
+CONFIG = VaribadConfig(
+    num_adaptation_steps=3,
+    autoencoder=AUTOENCODER,
+    belief_learning=LEARNING,
+    network=NETWORK,
+    discount=1.0,
+    outer=PPO,
+)
+BONUS = ExplorationBonusConfig(anneal_iterations=5, hidden_sizes=(8,), num_outputs=4)
+ENV, _ = envs.make("bernoulli_bandit", num_arms=2, horizon=1)
+
+
+def opposite_arms(key):
+    """One arm always pays and the other never does."""
+    return jax.nn.one_hot(jax.random.randint(key, (), 0, 2), 2)
+
+
+def program(config, num_tasks=64):
+    axis = TaskAxis()
+    algorithm = make(ENV, config, axis)
+    return (
+        axis,
+        algorithm,
+        training.meta_step(algorithm, opposite_arms, axis, num_tasks),
+    )
+
+
+@cache
+def learned():
+    """An algorithm, its state after training, and the returns of each iteration."""
+    axis, algorithm, step = program(CONFIG)
+    start = training.initial_state(algorithm, training.TrainingConfig())
+    *_, (state, metrics) = training.train(step, start, axis, 60, 60)
+    return algorithm, state.train_state, metrics["return"][0]
+
+
+def test_what_an_episode_teaches_is_used_in_the_next():
+    """One pull an episode, four episodes: at best 0.5 + 3, at random 2."""
+    _, _, returns = learned()
+    assert returns[:2].sum(-1).mean() < 2.4
+    assert returns[-5:].sum(-1).mean() > 3.3
+
+
+def test_belief_tells_the_arms_apart_after_the_first_pull():
+    algorithm, state, _ = learned()
+    params = jax.tree.map(lambda leaf: leaf[0], state.params)
+
+    @probe.quick_jit
+    def expected_rewards(key):
+        task_key, key = jax.random.split(key)
+        task = opposite_arms(task_key)
+        trial = algorithm.adapt(key, params, task)
+        embeddings = algorithm.beliefs(params, trial).mean[:, 0, 0]  # [K+1, Z]
+        nothing = jnp.zeros(ENV.observation_space.shape)
+        expect = lambda embedding, arm: algorithm.predict_reward(
+            params, embedding, nothing, arm, nothing
+        )
+        arms = jnp.arange(2)
+        return task, jax.vmap(lambda each: jax.vmap(lambda a: expect(each, a))(arms))(
+            embeddings
+        )
+
+    for seed in range(4):
+        task, expected = expected_rewards(jax.random.key(seed))
+        assert abs(expected[0, 0] - expected[0, 1]) < 0.9
+        np.testing.assert_allclose(expected[1:], np.stack([task] * 3), atol=0.2)
+
+
+@cache
+def updated(config):
+    """The states before and after one update of `config`, and the trials."""
+    _, algorithm, _ = program(config)
+    state = probe.quick_jit(algorithm.init)(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(1), 8)
+    collect = lambda key: algorithm.collect(key, state, opposite_arms(key))
+    trials = probe.quick_jit(jax.vmap(collect))(keys)
+    after, metrics = probe.quick_jit(algorithm.update)(keys[0], state, trials)
+    return state, after, metrics, trials
+
+
+SHORT = dataclasses.replace(
+    CONFIG,
+    num_adaptation_steps=1,
+    belief_learning=dataclasses.replace(LEARNING, num_minibatches=2, batch_size=4),
+)
+
+
+def test_what_the_policy_learns_does_not_reach_the_encoder():
+    faster = dataclasses.replace(PPO, learning_rate=3e-2)
+    _, usual, *_ = updated(SHORT)
+    _, other, *_ = updated(dataclasses.replace(SHORT, outer=faster))
+    assert probe.relative_error(usual.params.policy, other.params.policy) > 0.01
+    for left, right in zip(
+        jax.tree.leaves(usual.params.autoencoder),
+        jax.tree.leaves(other.params.autoencoder),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_bonus_changes_what_the_policy_learns_and_neither_data_nor_beliefs():
+    _, plain, _, trials = updated(SHORT)
+    _, curious, metrics, same = updated(dataclasses.replace(SHORT, bonus=BONUS))
+    assert metrics["bonus"] > 0
+    np.testing.assert_array_equal(trials.reward, same.reward)
+    assert probe.relative_error(curious.params.policy, plain.params.policy) > 1e-3
+    np.testing.assert_array_equal(
+        probe.flatten(curious.beliefs.buffer), probe.flatten(plain.beliefs.buffer)
+    )
+
+
+def test_policy_may_be_improved_within_a_trust_region():
+    outer = TrialTrustRegionConfig(max_kl=0.01, damping=1e-3)
+    before, after, metrics, _ = updated(dataclasses.replace(SHORT, outer=outer))
+    assert 0 < metrics["kl"] <= 0.01
+    assert set(after.params.policy) == {"action"}
+    assert probe.relative_error(after.params.policy, before.params.policy) > 0
+
+
+def test_buffer_holds_the_lives_of_the_update():
+    _, after, _, trials = updated(SHORT)
+    buffer = after.beliefs.buffer
+    assert buffer.num_added == 8
+    rewards = trials.reward.reshape(8, 2)
+    np.testing.assert_array_equal(buffer.entries.reward[:8], rewards)
+    assert not np.any(buffer.entries.reward[8:])
+
+
+def test_beliefs_of_a_trial_are_those_that_were_acted_on():
+    env, tasks = envs.make("grid_navi", size=3, horizon=4)
+    config = dataclasses.replace(CONFIG, num_adaptation_steps=1, num_episodes=3)
+    algorithm = make(env, config, TaskAxis())
+
+    @probe.quick_jit
+    def both(key):
+        params = algorithm.init(key).params
+        louder = lambda leaf: 30 * leaf
+        action = jax.tree.map(louder, params.policy["action"])
+        params = params._replace(policy=params.policy | {"action": action})
+        trial = collect_lives(
+            key, env, algorithm.policy, params, tasks.train(key), 2, 3
+        )
+        hyper_trial = with_hyper_states(trial, algorithm.beliefs(params, trial))
+        networks = hyper_state_networks(env, NETWORK, 2)
+        actions = networks.action(params.policy, hyper_trial.observation)
+        recomputed = actions.log_prob(trial.action)
+        return trial.log_prob, recomputed
+
+    acted, recomputed = both(jax.random.key(0))
+    assert acted.shape == (2, 4, 3) and np.std(acted) > 0.01
+    np.testing.assert_allclose(acted, recomputed, rtol=1e-4, atol=1e-5)
+
+
+def test_run_that_was_stopped_goes_on_bit_for_bit(tmp_path):
+    """With the buffer, the bonus and both optimisers, through a checkpoint."""
+    config = dataclasses.replace(SHORT, bonus=BONUS)
+    axis, algorithm, step = program(config, num_tasks=4)
+    once = training.chunk_program(step, axis, 2)
+    start = lambda: training.initial_state(
+        algorithm, training.TrainingConfig(num_seeds=2)
+    )
+    state, _ = once(start())
+    Checkpoints(tmp_path).save(2, state)
+    whole, _ = once(state)
+    resumed, _ = once(Checkpoints(tmp_path).restore(jax.eval_shape(start)))
+    keys = lambda state: jax.random.key_data(state.key)
+    np.testing.assert_array_equal(keys(whole), keys(resumed))
+    for left, right in zip(
+        jax.tree.leaves(whole.train_state),
+        jax.tree.leaves(resumed.train_state),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize(
+    "config, options, message",
+    [
+        (VaribadConfig, {"num_adaptation_steps": -1}, "must be 0 or more"),
+        (VaribadConfig, {"num_episodes": 0}, "num_episodes must be above 0"),
+        (VaribadConfig, {"discount": 1.5}, "discount must be between 0 and 1"),
+        (BeliefLearningConfig, {"batch_size": 0}, "batch_size must be above 0"),
+        (BeliefLearningConfig, {"buffer_size": 0}, "buffer_size must be above 0"),
+    ],
+)
+def test_value_out_of_range_is_refused(config, options, message):
+    with pytest.raises(ValueError, match=message):
+        config(**options)
