@@ -13,6 +13,7 @@ from metarl_jax.algorithms import (
     Rl2Config,
     VaribadConfig,
 )
+from metarl_jax.belief_learning import BeliefLearningConfig
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.networks import NetworkConfig
@@ -45,6 +46,7 @@ _TRIAL = {
         learning_rate=1e-3, decay_iterations=1, entropy_coefficient=0.003
     ),
 }
+_BELIEFS = BeliefLearningConfig(learning_rate=1e-3, decay_iterations=1)
 
 COMPARISON = Comparison(
     base=Experiment(
@@ -67,6 +69,7 @@ COMPARISON = Comparison(
             VaribadConfig(
                 **_TRIAL,
                 autoencoder=AutoencoderConfig(memory=GruConfig(128)),
+                belief_learning=_BELIEFS,
                 network=_NETWORK,
             ),
             num_tasks=32,

@@ -29,11 +29,13 @@ from metarl_jax.algorithms import (
     TaskEmbeddingConfig,
     VaribadConfig,
 )
+from metarl_jax.belief_learning import BeliefLearningConfig
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import AdamConfig, ProximalConfig, TrustRegionConfig
 from metarl_jax.training import TrainingConfig
 from metarl_jax.trial_autoencoder import AutoencoderConfig
+from metarl_jax.trial_decoder import DecoderConfig
 from metarl_jax.trial_optimizers import TrialProximalConfig
 
 _NETWORK = NetworkConfig(hidden_sizes=(32, 32), initial_std=0.5)
@@ -51,6 +53,7 @@ _TRIAL = {
     "num_adaptation_steps": 3,
     "outer": TrialProximalConfig(learning_rate=2e-3, decay_iterations=1),
 }
+_BELIEFS = BeliefLearningConfig(learning_rate=1e-3, decay_iterations=1)
 
 COMPARISON = Comparison(
     base=Experiment(
@@ -117,7 +120,10 @@ COMPARISON = Comparison(
             VaribadConfig(
                 **_TRIAL,
                 # the reward is the distance to the goal from where a step has led
-                autoencoder=AutoencoderConfig(reward_of="next_observation"),
+                autoencoder=AutoencoderConfig(
+                    decoder=DecoderConfig(reward_of="next_observation")
+                ),
+                belief_learning=_BELIEFS,
                 network=_NETWORK,
             ),
             num_tasks=64,

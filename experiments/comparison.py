@@ -110,14 +110,25 @@ def env_steps(experiment: Experiment) -> int:
 
 
 def trained_for(experiment: Experiment, num_iterations: int) -> Experiment:
-    """The experiment with that many iterations, over which a learning rate falls."""
+    """The experiment with that many iterations, over which learning rates fall."""
     algorithm = experiment.algorithm
-    outer = getattr(algorithm, "outer", None)
-    if getattr(outer, "decay_iterations", 0):
-        outer = dataclasses.replace(outer, decay_iterations=num_iterations)
-        algorithm = dataclasses.replace(algorithm, outer=outer)
-    training = dataclasses.replace(experiment.training, num_iterations=num_iterations)
-    return dataclasses.replace(experiment, algorithm=algorithm, training=training)
+    parts = {name: getattr(algorithm, name) for name in _names_of_fields(algorithm)}
+    falling = {
+        name: dataclasses.replace(part, decay_iterations=num_iterations)
+        for name, part in parts.items()
+        if getattr(part, "decay_iterations", 0)
+    }
+    return dataclasses.replace(
+        experiment,
+        algorithm=dataclasses.replace(algorithm, **falling),
+        training=dataclasses.replace(
+            experiment.training, num_iterations=num_iterations
+        ),
+    )
+
+
+def _names_of_fields(config: AlgorithmConfig) -> list[str]:
+    return [field.name for field in dataclasses.fields(config)]
 
 
 def _learns(algorithm: AlgorithmConfig) -> bool:

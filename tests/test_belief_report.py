@@ -23,7 +23,6 @@ from metarl_jax.beliefs import Belief
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.networks import NetworkConfig
-from metarl_jax.reward_likelihoods import SquaredError, TwoValued
 from metarl_jax.sequence_models import GruConfig
 
 STAY, UP, RIGHT, DOWN, LEFT = range(5)
@@ -147,7 +146,7 @@ def small_varibad():
             embedding_size=2,
             input_sizes=(),
             memory=GruConfig(4),
-            decoder_sizes=(4,),
+            decoder=dataclasses.replace(config.autoencoder.decoder, hidden_sizes=(4,)),
         ),
         belief_learning=dataclasses.replace(
             learning, num_minibatches=1, batch_size=4, buffer_size=8
@@ -164,18 +163,6 @@ def saved_untrained(path, algorithm):
     state = build(experiment).initial_state(experiment.training)
     config = document("untrained", experiment)
     Checkpoints(directory.checkpoints).save(0, state, config=config)
-
-
-def test_likelihood_of_rewards_is_restored_from_the_folder_of_a_run(tmp_path):
-    experiment = dataclasses.replace(GRID, algorithm=small_varibad())
-    for folder, likelihood in (("a", TwoValued(-0.1, 1.0)), ("b", SquaredError(3.0))):
-        changed = dataclasses.replace(
-            experiment.algorithm.autoencoder, likelihood=likelihood
-        )
-        algorithm = dataclasses.replace(experiment.algorithm, autoencoder=changed)
-        saved = dataclasses.replace(experiment, algorithm=algorithm)
-        RunDirectory(tmp_path / folder).create("short", saved)
-        assert RunDirectory(tmp_path / folder).load() == ("short", saved)
 
 
 def test_report_of_varibad_on_a_grid_has_curves_and_figures(tmp_path):

@@ -199,6 +199,12 @@ def test_row_has_as_many_iterations_as_fit_into_the_seconds(tmp_path):
     assert plan(options)[1].planned.keys() == {"maml", "from_scratch"}
 
 
+def test_all_learning_rates_of_a_row_that_fall_do_so_over_its_iterations(tmp_path):
+    row = plan(measured(tmp_path, "varibad", 10.0, 0.4))[1].planned["varibad"].algorithm
+    decays = row.outer.decay_iterations, row.belief_learning.decay_iterations
+    assert decays == (25, 25)
+
+
 def test_row_of_which_no_iteration_fits_is_refused(tmp_path):
     options = measured(tmp_path, "maml", 1.0, 2.0)
     with pytest.raises(ValueError, match="1 seconds are below one iteration of maml"):
