@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 
@@ -20,6 +21,53 @@ class TaskDistribution(NamedTuple):
     ood: Callable[[Any], Any] | None = None
     # named sets of the literature: () -> a batch of tasks, leaves [M, ...]
     fixed: Mapping[str, Callable[[], Any]] = MappingProxyType({})
+
+
+class NumberedTask(NamedTuple):
+    """A task of a finite training set, or a task of a test."""
+
+    task: Any  # as its family has it
+    number: jax.Array  # [], int32; in 0, 1, ...; -1: no task of training
+
+
+def numbered(tasks: TaskDistribution, num_tasks: int) -> TaskDistribution:
+    """Training tasks out of a finite set, each of which has a number.
+
+    Args:
+      tasks: training task i is `tasks.train(jax.random.fold_in(jax.random.key(0), i))`.
+      num_tasks: how many there are; each is drawn equally often.
+
+    Returns:
+      A distribution over `NumberedTask`; its tests are those of `tasks`, numbered -1.
+    """
+
+    def train(key):
+        number = jax.random.randint(key, (), 0, num_tasks, jnp.int32)
+        task = tasks.train(jax.random.fold_in(jax.random.key(0), number))
+        return NumberedTask(task, number)
+
+    def unseen(sample):
+        return lambda key: NumberedTask(sample(key), jnp.int32(-1))
+
+    def unseen_set(batch):
+        def numbered_batch():
+            held_out = batch()
+            num_tasks = jax.tree.leaves(held_out)[0].shape[0]
+            return NumberedTask(held_out, jnp.full(num_tasks, -1, jnp.int32))
+
+        return numbered_batch
+
+    return TaskDistribution(
+        train=train,
+        test=unseen(tasks.test),
+        ood=tasks.ood and unseen(tasks.ood),
+        fixed={name: unseen_set(batch) for name, batch in tasks.fixed.items()},
+    )
+
+
+def without_number(task: Any) -> Any:
+    """The task as its family has it, whether it has a number or not."""
+    return task.task if isinstance(task, NumberedTask) else task
 
 
 def uniform(low: Any, high: Any) -> Callable[[Any], Any]:

@@ -12,12 +12,41 @@ from envs.tasks import TaskDistribution
 _SAMPLES = 4096  # training tasks that fix the scale of task parameters
 
 
+class WithNumberedTasks:
+    """An environment whose tasks are `NumberedTask`s; says which one was played.
+
+    `info` gets `task_number`, so that a rollout tells its task to a learner that keeps
+    something for each task of training. Everything else is as in the wrapped
+    environment.
+
+    Args:
+      env: whose tasks have no numbers.
+      num_tasks: of training.
+    """
+
+    def __init__(self, env: Any, num_tasks: int):
+        self._env = env
+        self.num_training_tasks = num_tasks
+        self.num_task_parameters = getattr(env, "num_task_parameters", 0)
+        self.observation_space = env.observation_space
+        self.action_space = env.action_space
+        self.horizon = env.horizon
+
+    def reset(self, key, task):
+        return self._env.reset(key, task.task)
+
+    def step(self, key, state, action, task):
+        *outcome, info = self._env.step(key, state, action, task.task)
+        return *outcome, info | {"task_number": task.number}
+
+
 class TaskInObservation:
     """Tells the policy the task: the view of an oracle.
 
     Appends the task's parameters, in the order of its leaves, to the observation.
     Each is shifted and scaled so that training tasks fill [-1, 1]; tasks out of
-    distribution lie outside. Everything else is as in the wrapped environment.
+    distribution lie outside. `num_task_parameters` says how many there are. Everything
+    else is as in the wrapped environment.
 
     Args:
       env: an environment whose observations are vectors.
@@ -37,6 +66,7 @@ class TaskInObservation:
         self._env = env
         self._center = (low + high) / 2
         self._reach = jnp.where(high > low, (high - low) / 2, 1.0)
+        self.num_task_parameters = flat.shape[1]
         unbounded = jnp.full(flat.shape[1:], jnp.inf)
         self.observation_space = spaces.Box(
             jnp.append(jnp.broadcast_to(space.low, space.shape), -unbounded),

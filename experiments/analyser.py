@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs.tasks import without_number
 from experiments.experiment import Experiment, Problem, at_test_time, build
 from experiments.run_directory import RunDirectory
 from experiments.trainer import restore
@@ -170,7 +171,8 @@ def _draw_policies(path, problem: Problem, adapted: Adapted, tasks, size: int) -
 
 
 def _title(tasks: Any, index: int) -> str:
-    values = np.concatenate([np.ravel(x[index]) for x in jax.tree.leaves(tasks)])
+    leaves = jax.tree.leaves(without_number(tasks))
+    values = np.concatenate([np.ravel(leaf[index]) for leaf in leaves])
     return "task " + ", ".join(f"{value:.2f}" for value in values[:3])
 
 

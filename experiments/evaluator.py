@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs.tasks import without_number
 from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
 from experiments.run_directory import RunDirectory
 from experiments.trainer import restore, train
@@ -152,7 +153,7 @@ def _draw_trajectories(
     out: RunDirectory, experiment: Experiment, problem: Problem, params: Params, tasks
 ) -> None:
     key = jax.random.key(experiment.evaluation.seed)
-    tasks = tasks[:_DRAWN_TASKS]
+    tasks = jax.tree.map(lambda leaf: leaf[:_DRAWN_TASKS], tasks)
 
     @jax.jit
     def example_trials(params: Params, tasks: Task, numbers: tuple) -> Rollout:
@@ -161,5 +162,6 @@ def _draw_trajectories(
 
     trials = example_trials(params, tasks, problem.numbers)
     lengths = jax.vmap(jax.vmap(first_episode_length))(trials)
-    figure = plots.trajectories(trials.observation, lengths, tasks)
+    goals = without_number(tasks)
+    figure = plots.trajectories(trials.observation, lengths, goals)
     figure.savefig(out.trajectories, dpi=150)

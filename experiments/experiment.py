@@ -8,7 +8,8 @@ import jax
 import tyro
 
 import envs
-from envs.wrappers import TaskInObservation
+from envs.tasks import numbered, without_number
+from envs.wrappers import TaskInObservation, WithNumberedTasks
 from metarl_jax import algorithms
 from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig
 from metarl_jax.checks import require
@@ -53,6 +54,8 @@ class Experiment:
     oracle_iterations: int = 0
     # True: the policy is told the task, as part of its observation
     observe_task: bool = False
+    # the size of a finite set of training tasks; 0: tasks are drawn anew each time
+    num_training_tasks: int = 0
     # name -> published returns by adaptation step, drawn beside the results
     published: tyro.conf.Suppress[dict[str, list[float]]] = dataclasses.field(
         default_factory=dict
@@ -61,6 +64,8 @@ class Experiment:
     def __post_init__(self):
         steps = self.oracle_iterations
         require(steps >= 0, f"oracle_iterations must be 0 or more, not {steps}")
+        count = self.num_training_tasks
+        require(count >= 0, f"num_training_tasks must be 0 or more, not {count}")
         adapts_parameters = isinstance(self.algorithm, InnerConfig)
         require(
             steps == 0 or adapts_parameters,
@@ -129,6 +134,7 @@ class Problem(NamedTuple):
 
     def observes_goal_in_plane(self, tasks: Any) -> bool:
         """True where observations are positions and tasks are goals, both [2]."""
+        tasks = without_number(tasks)
         is_goal = isinstance(tasks, jax.Array) and tasks.shape[1:] == (2,)
         return is_goal and self.env.observation_space.shape == (2,)
 
@@ -142,6 +148,9 @@ def build(experiment: Experiment) -> Problem:
     env, tasks = envs.make(experiment.environment, **experiment.environment_options)
     if experiment.observe_task:
         env = TaskInObservation(env, tasks)
+    if experiment.num_training_tasks:
+        env = WithNumberedTasks(env, experiment.num_training_tasks)
+        tasks = numbered(tasks, experiment.num_training_tasks)
     training = experiment.training
     chunk_size = training.tasks_per_chunk or _tasks_at_once(experiment)
     axis = default_task_axis(training.num_tasks, chunk_size, training.num_devices)
