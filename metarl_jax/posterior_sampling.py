@@ -1,4 +1,4 @@
-"""Adaptation by belief: act as if a sampled task were the true one, and learn from it."""
+"""Adaptation by belief: act as if a sampled task were the true one, and learn."""
 
 import math
 from collections.abc import Callable

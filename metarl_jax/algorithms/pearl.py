@@ -253,7 +253,7 @@ def _initial_params(
         policy=networks.policy.init(policy_key)["shared"],
         encoder=encoder.init(encoder_key),
         critics=networks.init_critics(critic_key),
-        log_temperature=jnp.log(config.initial_temperature),
+        log_temperature=jnp.log(jnp.asarray(config.initial_temperature, float)),
     )
 
 
