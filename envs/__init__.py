@@ -18,14 +18,17 @@ from typing import Any
 from envs.tasks import TaskDistribution
 
 ENVIRONMENTS = {
+    "ant_goal": "envs.ant_goal",
     "bernoulli_bandit": "envs.bernoulli_bandit",
     "cartpole": "envs.cartpole",
     "gaussian_bandit": "envs.gaussian_bandit",
     "grid_navi": "envs.grid_navi",
+    "half_cheetah_direction": "envs.half_cheetah_direction",
     "half_cheetah_velocity": "envs.half_cheetah_velocity",
     "pendulum": "envs.pendulum",
     "point": "envs.point",
     "point_corners": "envs.point_corners",
+    "point_half_circle": "envs.point_half_circle",
     "tabular_mdp": "envs.tabular_mdp",
 }
 

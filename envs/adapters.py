@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
+BACKENDS = ("spring", "positional", "generalized", "mjx")  # brax's physics
 _DIVERGED = 1e4  # m, m/s, rad or rad/s; no robot gets there by moving
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from gymnax.environments import spaces
 
 from envs.options import checked_integer
-from envs.tasks import TaskDistribution
+from envs.tasks import TaskDistribution, around_square
 
 _STEP = 0.1  # the longest move of one step along each axis
 _REACHED = 0.01  # the distance along each axis at which the goal counts as reached
@@ -62,7 +62,7 @@ def make(horizon: int = 100) -> tuple[Point, TaskDistribution]:
     tasks = TaskDistribution(
         train=_goal,
         test=_goal,
-        ood=_distant_goal,
+        ood=around_square(0.5, 1.0),
         fixed={"finn2017": _published_goals},
     )
     return Point(horizon), tasks
@@ -70,17 +70,6 @@ def make(horizon: int = 100) -> tuple[Point, TaskDistribution]:
 
 def _goal(key):
     return jax.random.uniform(key, (2,), minval=-0.5, maxval=0.5)
-
-
-def _distant_goal(key):
-    """Uniform over the frame between half-widths 0.5 and 1."""
-    side_key, along_key, across_key = jax.random.split(key, 3)
-    along = jax.random.uniform(along_key, minval=-1.0, maxval=0.5)
-    across = jax.random.uniform(across_key, minval=0.5, maxval=1.0)
-    quarter_turns = jax.random.randint(side_key, (), 0, 4)
-    angle = 0.5 * jnp.pi * quarter_turns
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    return jnp.array([cos * along - sin * across, sin * along + cos * across])
 
 
 def _published_goals():

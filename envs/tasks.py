@@ -92,6 +92,26 @@ def uniform(low: Any, high: Any) -> Callable[[Any], Any]:
     return sample
 
 
+def around_square(inner: float, outer: float) -> Callable[[Any], Any]:
+    """A sampler of points, [2], uniform between two squares around the origin.
+
+    Args:
+      inner: half the width of the square that holds no points.
+      outer: half the width of the square that holds all.
+    """
+
+    def sample(key):
+        side_key, along_key, across_key = jax.random.split(key, 3)
+        along = jax.random.uniform(along_key, minval=-outer, maxval=inner)
+        across = jax.random.uniform(across_key, minval=inner, maxval=outer)
+        quarter_turns = jax.random.randint(side_key, (), 0, 4)
+        angle = 0.5 * jnp.pi * quarter_turns
+        cos, sin = jnp.cos(angle), jnp.sin(angle)
+        return jnp.array([cos * along - sin * across, sin * along + cos * across])
+
+    return sample
+
+
 def with_either_sign(
     sample: Callable[[Any], Any], parameter: str
 ) -> Callable[[Any], Any]:

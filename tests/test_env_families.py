@@ -16,6 +16,7 @@ from envs.cartpole import CartPoleTask
 from envs.pendulum import PendulumTask
 from envs.point import PointState
 from envs.point_corners import PointCornersState
+from envs.point_half_circle import PointHalfCircleState
 from envs.wrappers import TaskInObservation
 
 KEY = jax.random.key(0)
@@ -162,6 +163,68 @@ def test_corners_out_of_distribution_are_as_far_and_share_no_paid_point():
         (-1, 0),
         (0, -1),
     }
+
+
+def half_circle_step(position, action, goal, **options):
+    env, _ = envs.make("point_half_circle", **options)
+    state = PointHalfCircleState(jnp.array(position), jnp.int32(0))
+    return env.step(KEY, state, jnp.array(action), jnp.array(goal))
+
+
+@pytest.mark.parametrize(
+    ("position", "distance", "sparse"),
+    [
+        ([0.0, 1.0], 0.0, 1.0),
+        ([0.08, 0.94], 0.1, 0.9),  # sides 0.08 and 0.06
+        ([0.0, 0.801], 0.199, 0.801),
+        ([0.0, 0.799], 0.201, 0.0),
+        ([0.6, 0.2], 1.0, 0.0),
+    ],
+)
+def test_half_circle_pays_near_the_goal_alone_and_reports_both_rewards(
+    position, distance, sparse
+):
+    still = [position, [0.0, 0.0], [0.0, 1.0]]
+    for reward, expected in (("sparse", sparse), ("dense", -distance)):
+        _, _, paid, terminated, _, info = half_circle_step(*still, reward=reward)
+        np.testing.assert_allclose(paid, expected, atol=1e-6)
+        np.testing.assert_allclose(info["sparse_reward"], sparse, atol=1e-6)
+        np.testing.assert_allclose(info["dense_reward"], -distance, atol=1e-6)
+        assert not terminated
+
+
+def test_half_circle_pays_in_a_region_of_the_radius_asked_for():
+    paid = half_circle_step([0.0, 0.75], [0.0, 0.0], [0.0, 1.0], goal_radius=0.3)[2]
+    np.testing.assert_allclose(paid, 0.75, atol=1e-6)
+
+
+def test_half_circle_moves_from_the_origin_by_up_to_a_tenth_along_each_axis():
+    env, _ = envs.make("point_half_circle")
+    np.testing.assert_array_equal(env.reset(KEY, jnp.ones(2))[0], [0.0, 0.0])
+    assert env.horizon == 20
+    moved = half_circle_step([0.1, -0.2], [0.5, -3.0], [0.0, 1.0])
+    np.testing.assert_allclose(moved[0], [0.15, -0.3], atol=1e-7)
+    np.testing.assert_allclose(moved[2], 0.0)  # of where the move ends
+
+
+def test_half_circle_draws_goals_above_and_holds_out_those_below():
+    _, tasks = envs.make("point_half_circle")
+    angle = lambda goals: np.arctan2(goals[:, 1], goals[:, 0])
+    for sample in (tasks.train, tasks.test):
+        goals = drawn(sample)
+        np.testing.assert_allclose(np.linalg.norm(goals, axis=1), 1.0, rtol=1e-6)
+        assert_uniform(angle(goals), 0.0, np.pi)
+    assert_uniform(angle(drawn(tasks.ood)), -np.pi, 0.0)
+
+
+def test_half_circle_has_the_public_test_goals():
+    """20 of 100 that divide the half circle; first and last are those of that code."""
+    _, tasks = envs.make("point_half_circle")
+    goals = tasks.fixed["rakelly2019"]()
+    numbers = 99 / np.pi * np.arctan2(goals[:, 1], goals[:, 0])
+    np.testing.assert_allclose(numbers, np.round(numbers), atol=1e-4)
+    assert len(set(np.round(numbers))) == 20
+    assert np.round(numbers[0]) == 66 and np.round(numbers[-1]) == 23
 
 
 CARTPOLE = CartPoleTask(
@@ -385,6 +448,8 @@ def test_gaussian_bandit_draws_standard_normal_means():
         ("gaussian_bandit", "num_arms", 1, "num_arms must be an integer >= 2"),
         ("gaussian_bandit", "reward_noise", -1, "reward_noise must be a number >= 0"),
         ("cartpole", "signed_force", 1, "signed_force must be True or False"),
+        ("point_half_circle", "goal_radius", -1, "goal_radius must be a number >= 0"),
+        ("point_half_circle", "reward", "shaped", "must be one of sparse, dense"),
         ("pendulum", "signed_torque", None, "signed_torque must be True or False"),
         (
             "half_cheetah_velocity",
