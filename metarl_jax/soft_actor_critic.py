@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from gymnax.environments import spaces
 
 from metarl_jax.checks import require
@@ -97,7 +98,7 @@ def actor_critic(
 def check_actions(space: Any) -> None:
     """Raises ValueError if actions are not vectors between -1 and 1."""
     fits = isinstance(space, spaces.Box) and len(space.shape) == 1
-    fits = fits and bool(jnp.all(space.low == -1) and jnp.all(space.high == 1))
+    fits = fits and np.all(space.low == -1) and np.all(space.high == 1)
     require(
         fits,
         "soft actor-critic acts in vectors from -1 to 1: choose an environment with "
