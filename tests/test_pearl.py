@@ -50,15 +50,18 @@ TARGET = WithNumberedTasks(Target(), 8)
 TARGETS = numbered(TaskDistribution(either_side, either_side), 8)
 
 
-def run(config, num_iterations, num_seeds=1, start=None):
-    """The state after so many iterations on the probe, and the metrics of each."""
+@cache
+def program(config, num_seeds=1, num_iterations=2):
+    """The state at the start, and a compiled function that goes on from a state."""
     axis = TaskAxis()
-    step = training.meta_step(make(TARGET, config, axis), TARGETS.train, axis, 4)
-    settings = training.TrainingConfig(num_seeds=num_seeds)
     algorithm = make(TARGET, config, axis)
-    state = start or training.initial_state(algorithm, settings)
-    *_, (state, metrics) = training.train(step, state, axis, num_iterations, 2)
-    return state, metrics
+    step = training.meta_step(algorithm, TARGETS.train, axis, num_tasks=4)
+    many = lambda state: jax.lax.scan(
+        lambda state, _: step(state), state, length=num_iterations
+    )
+    settings = training.TrainingConfig(num_seeds=num_seeds)
+    start = training.initial_state(algorithm, settings)
+    return start, probe.quick_jit(lambda state: axis.over_seeds(many, state)[0])
 
 
 def test_pearl_learns_to_step_to_either_side():
@@ -68,46 +71,51 @@ def test_pearl_learns_to_step_to_either_side():
     config = PearlConfig(
         **SMALL | fast, num_adaptation_steps=1, num_episodes=4, kl_weight=0.01
     )
-    state, _ = run(config, 20)
+    start, train = program(config, num_iterations=20)
+    params = jax.tree.map(lambda leaf: leaf[0], train(start).train_state.params)
     algorithm = make(TARGET, config, TaskAxis())
-    params = jax.tree.map(lambda leaf: leaf[0], state.train_state.params)
     tasks = NumberedTask(jnp.array([0.8, -0.8]), jnp.array([-1, -1]))
     keys = jax.random.split(jax.random.key(3), (50, 2))
     adapt = jax.vmap(jax.vmap(algorithm.adapt, (0, None, 0)), (0, None, None))
-    reward = adapt(keys, params, tasks).reward
+    reward = probe.quick_jit(adapt)(keys, params, tasks).reward
     before, after = reward.mean(axis=(0, 1, 3, 4))
     assert before < -0.75
     assert after > -0.3
 
 
-@cache
-def started(**options):
-    """On the half circle: the algorithm, a state, tasks and what was collected."""
-    env, tasks = envs.make("point_half_circle", horizon=5)
-    env, tasks = WithNumberedTasks(env, 6), numbered(tasks, 6)
-    config = PearlConfig(**SMALL | {"num_episodes": 3} | options)
-    algorithm = make(env, config, TaskAxis())
-    state = probe.quick_jit(algorithm.init)(jax.random.key(0))
-    batch = jax.vmap(tasks.train)(jax.random.split(jax.random.key(1), 4))
-    batch = batch._replace(number=jnp.array([2, 0, 2, 5]))
-    collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
-    keys = jax.random.split(jax.random.key(2), 4)
-    return algorithm, state, batch, probe.quick_jit(collect)(keys, state, batch)
-
-
 NAMED = {"context_reward": "sparse_reward", "critic_reward": "dense_reward"}
 
 
+def half_circle(**options):
+    """The algorithm on six goals of the half circle, and four tasks, two of them one."""
+    env, tasks = envs.make("point_half_circle", horizon=5)
+    env, tasks = WithNumberedTasks(env, 6), numbered(tasks, 6)
+    config = PearlConfig(**SMALL | {"num_episodes": 3} | NAMED | options)
+    batch = jax.vmap(tasks.train)(jax.random.split(jax.random.key(1), 4))
+    batch = batch._replace(number=jnp.array([2, 0, 2, 5]))
+    return make(env, config, TaskAxis()), batch
+
+
 @cache
-def updated(**options):
-    algorithm, state, _, trials = started(**options)
+def collected():
+    """The algorithm, its first state, and trials in four tasks."""
+    algorithm, tasks = half_circle()
+    state = probe.quick_jit(algorithm.init)(jax.random.key(0))
+    collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
+    keys = jax.random.split(jax.random.key(2), 4)
+    return algorithm, state, probe.quick_jit(collect)(keys, state, tasks)
+
+
+@cache
+def updated():
+    """The state after an update, and the trials that it was on."""
+    algorithm, state, trials = collected()
     update = probe.quick_jit(algorithm.update)
-    return update(jax.random.key(3), state, trials)
+    return update(jax.random.key(3), state, trials)[0], trials
 
 
 def test_trials_are_added_to_the_replay_of_their_tasks():
-    state, _ = updated(**NAMED)
-    _, _, _, trials = started(**NAMED)
+    state, trials = updated()
     assert state.replay.count.tolist() == [45, 0, 90, 0, 0, 45]
     stored = state.replay.transitions
     flat = trials.observation[3].reshape(45, 2)
@@ -117,8 +125,7 @@ def test_trials_are_added_to_the_replay_of_their_tasks():
 
 
 def test_critics_and_encoder_learn_from_the_rewards_that_they_are_given():
-    state, _ = updated(**NAMED)
-    _, _, _, trials = started(**NAMED)
+    state, trials = updated()
     dense = trials.metrics["dense_reward"][1].reshape(-1)
     np.testing.assert_array_equal(state.replay.transitions.reward[0, :45], dense)
     assert np.all(dense < 0)
@@ -127,22 +134,25 @@ def test_critics_and_encoder_learn_from_the_rewards_that_they_are_given():
 
 
 def test_context_of_a_task_is_the_first_stages_of_its_last_trial():
-    state, _ = updated(**NAMED)
-    _, _, _, trials = started(**NAMED)
+    state, trials = updated()
     assert state.contexts.capacity == 5 * 3  # T * E: what the prior collected
     newer = trials.observation[2, 0].reshape(15, 2)
     np.testing.assert_array_equal(state.contexts.transitions[2, :, :2], newer)
-    all_stages, _ = updated(**NAMED, num_context_stages=9)
-    assert all_stages.contexts.capacity == 3 * 5 * 3
+    algorithm, _ = half_circle(num_context_stages=9)
+    whole = jax.eval_shape(algorithm.init, jax.random.key(0))
+    assert whole.contexts.capacity == 3 * 5 * 3  # there are no more than K + 1 stages
 
 
 def test_reward_that_the_environment_does_not_report_is_named():
     with pytest.raises(ValueError, match="no reward 'dense' .* it has: dense_reward"):
-        started(context_reward="dense")
+        algorithm, tasks = half_circle(context_reward="dense")
+        params = jax.eval_shape(algorithm.init, jax.random.key(0)).params
+        task = jax.tree.map(lambda leaf: leaf[0], tasks)
+        jax.eval_shape(algorithm.adapt, jax.random.key(0), params, task)
 
 
 def test_belief_is_the_prior_first_and_then_the_product_of_all_before():
-    algorithm, state, _, trials = started()
+    algorithm, state, trials = collected()
     trial = jax.tree.map(lambda leaf: leaf[0], trials)
     beliefs = probe.quick_jit(algorithm.beliefs)(state.params, trial)
     assert beliefs.mean.shape == (3, 5, 3, 2)
@@ -157,7 +167,7 @@ def test_belief_is_the_prior_first_and_then_the_product_of_all_before():
 
 
 def test_adapted_policy_acts_by_the_mean_of_the_belief():
-    algorithm, state, _, trials = started()
+    algorithm, state, trials = collected()
     rollout = jax.tree.map(lambda leaf: leaf[0, 0], trials)
     adapted = algorithm.adaptation.update(
         algorithm.adaptation.init(state.params), rollout
@@ -169,40 +179,39 @@ def test_adapted_policy_acts_by_the_mean_of_the_belief():
 @pytest.mark.parametrize("embedding, differ", [("sampled", True), ("mean", False)])
 def test_rows_of_a_stage_differ_by_their_sampled_embeddings_alone(embedding, differ):
     """At test time the most likely actions are taken, and nothing else is random."""
-    algorithm, state, tasks, _ = started(embedding=embedding)
+    algorithm, tasks = half_circle(embedding=embedding, num_adaptation_steps=1)
     task = jax.tree.map(lambda leaf: leaf[0], tasks)
+    _, state, _ = collected()
     adapt = probe.quick_jit(algorithm.adapt)
     actions = adapt(jax.random.key(4), state.params, task).action
     assert np.any(actions != actions[:, :, :1]) == differ
 
 
 def test_training_explores_with_noise():
-    _, _, _, trials = started(embedding="mean")
-    first = trials.action[0, 0, 0]  # [E, 2], all at the origin
-    assert np.unique(first).size == first.size
+    """By other embeddings alone the first actions, all at the origin, hardly differ."""
+    _, _, trials = collected()
+    first = trials.action[:, 0, 0].reshape(-1, 2)
+    assert np.all(np.std(first, axis=0) > 0.3)
 
 
 def test_run_goes_on_bit_for_bit_with_its_replay(tmp_path):
-    config = PearlConfig(**SMALL)
-    whole, _ = run(config, 4)
-    half, _ = run(config, 2)
+    start, train = program(PearlConfig(**SMALL), num_seeds=2)
+    half = train(start)
     Checkpoints(tmp_path).save(2, half)
-    example = training.initial_state(
-        make(TARGET, config, TaskAxis()), training.TrainingConfig()
-    )
-    resumed, _ = run(config, 4, start=Checkpoints(tmp_path).restore(example))
-    assert int(resumed.train_state.replay.count.sum()) == 4 * 4 * 3
+    resumed = train(Checkpoints(tmp_path).restore(start))
+    assert resumed.train_state.replay.count.sum(1).tolist() == [4 * 4 * 3] * 2
     raw = lambda state: jax.tree.leaves(state._replace(key=()))
-    for leaf, other in zip(raw(whole), raw(resumed), strict=True):
+    for leaf, other in zip(raw(train(half)), raw(resumed), strict=True):
         assert np.asarray(leaf).tobytes() == np.asarray(other).tobytes()
 
 
 def test_seeds_side_by_side_equal_single_runs():
-    together, _ = run(PearlConfig(**SMALL), 2, num_seeds=2)
-    alone, _ = run(PearlConfig(**SMALL), 2)
-    first = jax.tree.map(lambda leaf: leaf[:1], together.train_state)
-    assert probe.relative_error(first, alone.train_state) < 1e-4
-    actions = together.train_state.replay.transitions.action
+    start, train = program(PearlConfig(**SMALL), num_seeds=2)
+    together = train(start).train_state
+    start, train = program(PearlConfig(**SMALL))
+    first = jax.tree.map(lambda leaf: leaf[:1], together)
+    assert probe.relative_error(first, train(start).train_state) < 1e-4
+    actions = together.replay.transitions.action
     assert not np.allclose(actions[0], actions[1])
 
 
