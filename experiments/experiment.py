@@ -11,7 +11,7 @@ import envs
 from envs.tasks import numbered, without_number
 from envs.wrappers import TaskInObservation, WithNumberedTasks
 from metarl_jax import algorithms
-from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig
+from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig, PearlConfig
 from metarl_jax.checks import require
 from metarl_jax.evaluation import (
     EvaluationConfig,
@@ -74,8 +74,9 @@ class Experiment:
         )
         trained = self.algorithm.num_adaptation_steps
         tested = self.evaluation.num_adaptation_steps
+        any_length = adapts_parameters or isinstance(self.algorithm, PearlConfig)
         require(
-            adapts_parameters or trained == tested,
+            any_length or trained == tested,
             "a memory is tested on trials as long as those of training: set "
             "evaluation.num_adaptation_steps and algorithm.num_adaptation_steps alike, "
             f"not {tested} and {trained}",

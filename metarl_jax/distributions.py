@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metarl_jax.types import Array, Key
+from metarl_jax.types import Array, Distribution, Key
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 _LARGEST_TANH = 1 - 1e-6
@@ -63,6 +63,15 @@ class TanhGaussian(NamedTuple):
 
     def sample(self, key: Key) -> Array:
         return jnp.tanh(self._base().sample(key))
+
+    def sample_and_log_prob(self, key: Key) -> tuple[Array, Array]:
+        """Actions and their log-densities, differentiable also near the border.
+
+        Leading axes are kept: of many distributions it draws one action each.
+        """
+        raw = self._base().sample(key)
+        slope = jnp.sum(_log_tanh_slope(raw), axis=-1)
+        return jnp.tanh(raw), self._base().log_prob(raw) - slope
 
     def log_prob(self, action: Array) -> Array:
         """The log-density of `action`; actions at the border count as 1 - 1e-6."""
@@ -115,6 +124,27 @@ class Categorical(NamedTuple):
 
     def mode(self) -> Array:
         return jnp.argmax(self.logits, axis=-1)
+
+
+class MostLikely(NamedTuple):
+    """Draws the mode of a distribution; in all else it is that distribution."""
+
+    base: Distribution
+
+    def sample(self, key: Key) -> Array:
+        return self.base.mode()
+
+    def log_prob(self, action: Array) -> Array:
+        return self.base.log_prob(action)
+
+    def entropy(self) -> Array:
+        return self.base.entropy()
+
+    def kl(self, other: "MostLikely") -> Array:
+        return self.base.kl(other.base)
+
+    def mode(self) -> Array:
+        return self.base.mode()
 
 
 def _log_tanh_slope(raw: Array) -> Array:

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from metarl_jax.distributions import Categorical, DiagonalGaussian, TanhGaussian
+from metarl_jax.distributions import (
+    Categorical,
+    DiagonalGaussian,
+    MostLikely,
+    TanhGaussian,
+)
 
 MEAN, STD = np.array([0.3, -1.2, 0.0]), np.array([0.5, 2.0, 1.0])
 OTHER_MEAN, OTHER_STD = np.array([-0.1, 0.4, 1.0]), np.array([0.8, 1.5, 0.3])
@@ -104,6 +109,45 @@ def test_squashed_log_prob_is_finite_at_the_borders(action):
         jnp.zeros(1), jnp.zeros(1)
     )
     assert np.isfinite(value) and np.all(np.isfinite(slopes))
+
+
+def test_squashed_samples_come_with_their_log_prob():
+    distribution = PAIRS["tanh"][0]
+    action, log_prob = distribution.sample_and_log_prob(jax.random.key(0))
+    np.testing.assert_array_equal(action, distribution.sample(jax.random.key(0)))
+    np.testing.assert_allclose(log_prob, distribution.log_prob(action), rtol=1e-4)
+
+
+def test_log_prob_of_a_sample_has_a_gradient_where_tanh_is_flat():
+    """Far out log(1 - tanh(x)^2) falls by 2 for each unit of |x|."""
+
+    def log_prob(mean):
+        return (
+            tanh_gaussian(0.0, 1.0)
+            ._replace(mean=mean)
+            .sample_and_log_prob(jax.random.key(0))[1]
+        )
+
+    np.testing.assert_allclose(jax.grad(log_prob)(jnp.array([30.0])), [2.0], rtol=1e-5)
+
+
+def test_samples_of_many_distributions_differ():
+    batch = TanhGaussian(jnp.zeros((4, 2)), jnp.zeros((4, 2)))
+    actions, log_prob = batch.sample_and_log_prob(jax.random.key(0))
+    assert np.unique(actions).size == 8
+    assert log_prob.shape == (4,)
+
+
+def test_most_likely_action_has_the_probability_of_its_distribution():
+    base = PAIRS["categorical"][0]
+    greedy = MostLikely(base)
+    assert greedy.sample(jax.random.key(0)) == np.argmax(LOGITS) == greedy.mode()
+    np.testing.assert_array_equal(
+        greedy.log_prob(greedy.mode()), base.log_prob(jnp.array(2))
+    )
+    assert greedy.entropy() == base.entropy()
+    other = MostLikely(PAIRS["categorical"][1])
+    assert greedy.kl(other) == base.kl(other.base)
 
 
 def test_squashed_entropy_is_finite_far_out():

@@ -16,6 +16,7 @@ from metarl_jax.algorithms.imaml import ImamlConfig, imaml
 from metarl_jax.algorithms.maml import MamlConfig, maml
 from metarl_jax.algorithms.meta_sgd import MetaSgdConfig, meta_sgd
 from metarl_jax.algorithms.multi_task import MultiTaskConfig, multi_task
+from metarl_jax.algorithms.pearl import PearlConfig, pearl
 from metarl_jax.algorithms.promp import PrompConfig, promp
 from metarl_jax.algorithms.reptile import ReptileConfig, reptile
 from metarl_jax.algorithms.rl2 import Rl2Config, rl2
@@ -35,6 +36,7 @@ ALGORITHMS = {
     MamlConfig: maml,
     MetaSgdConfig: meta_sgd,
     MultiTaskConfig: multi_task,
+    PearlConfig: pearl,
     PrompConfig: promp,
     ReptileConfig: reptile,
     Rl2Config: rl2,

@@ -1,0 +1,118 @@
+"""Replay: per-task ring buffers of transitions, which live in the train state.
+
+Flashbax 0.1.3 has ring buffers that a vmap would make per-task ones. These are of our
+own: they are short, say before anything is allocated what memory they take, and add
+the data of several tasks, some of them the same one, at once.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from metarl_jax.checks import require
+from metarl_jax.types import Array, Key
+
+
+class Replay(NamedTuple):
+    """The newest transitions of each task."""
+
+    transitions: Any  # leaves [num_tasks, capacity, ...]
+    count: Array  # [num_tasks], int32; how many were ever added
+
+    @property
+    def capacity(self) -> int:
+        """Of each task."""
+        return jax.tree.leaves(self.transitions)[0].shape[1]
+
+    @property
+    def size(self) -> Array:
+        """How many transitions each task has stored: [num_tasks]."""
+        return jnp.minimum(self.count, self.capacity)
+
+
+def empty_replay(example: Any, num_tasks: int, capacity: int) -> Replay:
+    """A replay without data.
+
+    Args:
+      example: one transition; arrays or their shapes.
+      num_tasks: how many tasks to keep apart.
+      capacity: how many transitions to keep of each task.
+    """
+    empty = lambda leaf: jnp.zeros((num_tasks, capacity, *leaf.shape), leaf.dtype)
+    return Replay(jax.tree.map(empty, example), jnp.zeros(num_tasks, jnp.int32))
+
+
+def num_bytes(example: Any, num_tasks: int, capacity: int) -> int:
+    """The memory of a replay of such transitions, as `empty_replay` makes it."""
+    size = lambda leaf: math.prod(leaf.shape) * leaf.dtype.itemsize
+    one = sum(size(leaf) for leaf in jax.tree.leaves(example))
+    return num_tasks * (capacity * one + jnp.dtype(jnp.int32).itemsize)
+
+
+def check_memory(example: Any, num_tasks: int, capacity: int, limit: float) -> None:
+    """Raises ValueError if a replay would take more than `limit` bytes."""
+    gigabytes = num_bytes(example, num_tasks, capacity) / 1e9
+    require(
+        1e9 * gigabytes <= limit,
+        f"the replay of {num_tasks} tasks with a capacity of {capacity} takes "
+        f"{gigabytes:.1f} GB, above the limit of {limit / 1e9:.1f}: lower the capacity "
+        "or the number of training tasks",
+    )
+
+
+def add(replay: Replay, task_numbers: Array, transitions: Any) -> Replay:
+    """Adds the data of several tasks, in order; the oldest of a full task goes first.
+
+    Args:
+      replay: to add to.
+      task_numbers: [B], int32; the same one may occur several times.
+      transitions: leaves [B, L, ...]; of more than the capacity the last are kept.
+
+    Returns:
+      The replay with the data.
+    """
+
+    def add_one(replay: Replay, entry: tuple[Array, Any]) -> tuple[Replay, None]:
+        return _add_to_task(replay, *entry), None
+
+    return jax.lax.scan(add_one, replay, (task_numbers, transitions))[0]
+
+
+def sample(key: Key, replay: Replay, task_numbers: Array, batch_size: int) -> Any:
+    """Draws transitions of each of several tasks, uniformly and with replacement.
+
+    Args:
+      key: consumed.
+      replay: to draw from; each of the tasks must have data.
+      task_numbers: [B], int32.
+      batch_size: how many to draw of each task.
+
+    Returns:
+      Transitions, leaves [B, batch_size, ...].
+    """
+    sizes = replay.size[task_numbers][:, None]
+    shape = (task_numbers.shape[0], batch_size)
+    slots = jax.random.randint(key, shape, 0, sizes)
+    take = lambda leaf: leaf[task_numbers[:, None], slots]
+    return jax.tree.map(take, replay.transitions)
+
+
+def sample_tasks(key: Key, replay: Replay, num_tasks: int) -> Array:
+    """Numbers of tasks that have data, uniformly and with replacement: [num_tasks]."""
+    has_data = jnp.where(replay.count > 0, 0.0, -jnp.inf)
+    return jax.random.categorical(key, has_data, shape=(num_tasks,))
+
+
+def _add_to_task(replay: Replay, task_number: Array, transitions: Any) -> Replay:
+    """Adds transitions [L, ...] of one task."""
+    length = jax.tree.leaves(transitions)[0].shape[0]
+    kept = min(length, replay.capacity)
+    start = replay.count[task_number] + length - kept
+    slots = (start + jnp.arange(kept)) % replay.capacity
+    store = lambda old, new: old.at[task_number, slots].set(new[length - kept :])
+    return Replay(
+        jax.tree.map(store, replay.transitions, transitions),
+        replay.count.at[task_number].add(length),
+    )

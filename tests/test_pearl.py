@@ -1,0 +1,250 @@
+"""PEARL: it infers the task, learns off-policy, and goes on bit for bit."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probe
+import pytest
+from gymnax.environments import spaces
+
+import envs
+from envs.tasks import NumberedTask, TaskDistribution, numbered
+from envs.wrappers import WithNumberedTasks
+from metarl_jax import training
+from metarl_jax.algorithms import PearlConfig, make
+from metarl_jax.checkpoints import Checkpoints
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.posterior_sampling import context_vectors
+from metarl_jax.task_axis import TaskAxis
+
+POLICY = NetworkConfig((16, 16), "relu", state_dependent_std=True, squash=True)
+CRITIC = NetworkConfig((16, 16), "relu")
+ENCODER = NetworkConfig((16,), "relu", state_dependent_std=True, initial_std=2.0)
+SMALL = {"policy": POLICY, "critic": CRITIC, "encoder": ENCODER, "embedding_size": 2}
+SMALL |= {"num_updates": 2, "meta_batch": 2, "batch_size": 4, "context_size": 4}
+SMALL |= {"replay_capacity": 100}
+
+
+class Target:
+    """One step; the reward is minus the distance of the action to the task's target."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (1,))
+    action_space = spaces.Box(-1.0, 1.0, (1,))
+    horizon = 1
+
+    def reset(self, key, task):
+        return jnp.ones(1), ()
+
+    def step(self, key, state, action, task):
+        reward = -jnp.abs(action[0] - task)
+        return jnp.ones(1), (), reward, jnp.array(True), jnp.array(False), {}
+
+
+def either_side(key):
+    return jnp.where(jax.random.bernoulli(key), 0.8, -0.8)
+
+
+TARGET = WithNumberedTasks(Target(), 8)
+TARGETS = numbered(TaskDistribution(either_side, either_side), 8)
+
+
+@cache
+def program(config, num_seeds=1, num_iterations=2):
+    """The state at the start, and a compiled function that goes on from a state."""
+    axis = TaskAxis()
+    algorithm = make(TARGET, config, axis)
+    step = training.meta_step(algorithm, TARGETS.train, axis, num_tasks=4)
+    many = lambda state: jax.lax.scan(
+        lambda state, _: step(state), state, length=num_iterations
+    )
+    settings = training.TrainingConfig(num_seeds=num_seeds)
+    start = training.initial_state(algorithm, settings)
+    return start, probe.quick_jit(lambda state: axis.over_seeds(many, state)[0])
+
+
+def test_pearl_learns_to_step_to_either_side():
+    """No policy that does not know the task returns more than -0.8."""
+    fast = {"num_updates": 100, "meta_batch": 8, "batch_size": 16, "context_size": 8}
+    fast |= {"learning_rate": 3e-3, "reward_scale": 1.0, "initial_temperature": 0.1}
+    config = PearlConfig(
+        **SMALL | fast, num_adaptation_steps=1, num_episodes=4, kl_weight=0.01
+    )
+    start, train = program(config, num_iterations=20)
+    params = jax.tree.map(lambda leaf: leaf[0], train(start).train_state.params)
+    algorithm = make(TARGET, config, TaskAxis())
+    tasks = NumberedTask(jnp.array([0.8, -0.8]), jnp.array([-1, -1]))
+    keys = jax.random.split(jax.random.key(3), (50, 2))
+    adapt = jax.vmap(jax.vmap(algorithm.adapt, (0, None, 0)), (0, None, None))
+    reward = probe.quick_jit(adapt)(keys, params, tasks).reward
+    before, after = reward.mean(axis=(0, 1, 3, 4))
+    assert before < -0.75
+    assert after > -0.3
+
+
+NAMED = {"context_reward": "sparse_reward", "critic_reward": "dense_reward"}
+
+
+def half_circle(**options):
+    """The algorithm on six goals of the half circle, and four tasks, two of them one."""
+    env, tasks = envs.make("point_half_circle", horizon=5)
+    env, tasks = WithNumberedTasks(env, 6), numbered(tasks, 6)
+    config = PearlConfig(**SMALL | {"num_episodes": 3} | NAMED | options)
+    batch = jax.vmap(tasks.train)(jax.random.split(jax.random.key(1), 4))
+    batch = batch._replace(number=jnp.array([2, 0, 2, 5]))
+    return make(env, config, TaskAxis()), batch
+
+
+@cache
+def collected():
+    """The algorithm, its first state, and trials in four tasks."""
+    algorithm, tasks = half_circle()
+    state = probe.quick_jit(algorithm.init)(jax.random.key(0))
+    collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
+    keys = jax.random.split(jax.random.key(2), 4)
+    return algorithm, state, probe.quick_jit(collect)(keys, state, tasks)
+
+
+@cache
+def updated():
+    """The state after an update, and the trials that it was on."""
+    algorithm, state, trials = collected()
+    update = probe.quick_jit(algorithm.update)
+    return update(jax.random.key(3), state, trials)[0], trials
+
+
+def test_trials_are_added_to_the_replay_of_their_tasks():
+    state, trials = updated()
+    assert state.replay.count.tolist() == [45, 0, 90, 0, 0, 45]
+    stored = state.replay.transitions
+    flat = trials.observation[3].reshape(45, 2)
+    np.testing.assert_array_equal(stored.observation[5, :45], flat)
+    both = jnp.concatenate([trials.action[0], trials.action[2]]).reshape(90, 2)
+    np.testing.assert_array_equal(stored.action[2, :90], both)
+
+
+def test_critics_and_encoder_learn_from_the_rewards_that_they_are_given():
+    state, trials = updated()
+    dense = trials.metrics["dense_reward"][1].reshape(-1)
+    np.testing.assert_array_equal(state.replay.transitions.reward[0, :45], dense)
+    assert np.all(dense < 0)
+    sparse = trials.metrics["sparse_reward"][1, 0].reshape(-1)
+    np.testing.assert_array_equal(state.contexts.transitions[0, :, -1], sparse)
+
+
+def test_context_of_a_task_is_the_first_stages_of_its_last_trial():
+    state, trials = updated()
+    assert state.contexts.capacity == 5 * 3  # T * E: what the prior collected
+    newer = trials.observation[2, 0].reshape(15, 2)
+    np.testing.assert_array_equal(state.contexts.transitions[2, :, :2], newer)
+    algorithm, _ = half_circle(num_context_stages=9)
+    whole = jax.eval_shape(algorithm.init, jax.random.key(0))
+    assert whole.contexts.capacity == 3 * 5 * 3  # there are no more than K + 1 stages
+
+
+def test_reward_that_the_environment_does_not_report_is_named():
+    with pytest.raises(ValueError, match="no reward 'dense' .* it has: dense_reward"):
+        algorithm, tasks = half_circle(context_reward="dense")
+        params = jax.eval_shape(algorithm.init, jax.random.key(0)).params
+        task = jax.tree.map(lambda leaf: leaf[0], tasks)
+        jax.eval_shape(algorithm.adapt, jax.random.key(0), params, task)
+
+
+def test_belief_is_the_prior_first_and_then_the_product_of_all_before():
+    algorithm, state, trials = collected()
+    trial = jax.tree.map(lambda leaf: leaf[0], trials)
+    beliefs = probe.quick_jit(algorithm.beliefs)(state.params, trial)
+    assert beliefs.mean.shape == (3, 5, 3, 2)
+    np.testing.assert_array_equal(beliefs.mean[0], np.zeros((5, 3, 2)))
+    np.testing.assert_array_equal(beliefs.variance[0], np.ones((5, 3, 2)))
+    adapted = algorithm.adaptation.init(state.params)
+    for stage in range(2):
+        rollout = jax.tree.map(lambda leaf, k=stage: leaf[k], trial)
+        adapted = algorithm.adaptation.update(adapted, rollout)
+    everywhere = np.broadcast_to(adapted.belief.mean, (5, 3, 2))
+    np.testing.assert_allclose(beliefs.mean[2], everywhere, rtol=1e-4, atol=1e-6)
+
+
+def test_adapted_policy_acts_by_the_mean_of_the_belief():
+    algorithm, state, trials = collected()
+    rollout = jax.tree.map(lambda leaf: leaf[0, 0], trials)
+    adapted = algorithm.adaptation.update(
+        algorithm.adaptation.init(state.params), rollout
+    )
+    np.testing.assert_array_equal(adapted.params["context"], adapted.belief.mean)
+    assert np.all(adapted.belief.variance < 1)
+
+
+@pytest.mark.parametrize("embedding, differ", [("sampled", True), ("mean", False)])
+def test_rows_of_a_stage_differ_by_their_sampled_embeddings_alone(embedding, differ):
+    """At test time the most likely actions are taken, and nothing else is random."""
+    algorithm, tasks = half_circle(embedding=embedding, num_adaptation_steps=1)
+    task = jax.tree.map(lambda leaf: leaf[0], tasks)
+    _, state, _ = collected()
+    adapt = probe.quick_jit(algorithm.adapt)
+    actions = adapt(jax.random.key(4), state.params, task).action
+    assert np.any(actions != actions[:, :, :1]) == differ
+
+
+def test_training_explores_with_noise():
+    """By other embeddings alone the first actions, all at the origin, hardly differ."""
+    _, _, trials = collected()
+    first = trials.action[:, 0, 0].reshape(-1, 2)
+    assert np.all(np.std(first, axis=0) > 0.3)
+
+
+def test_run_goes_on_bit_for_bit_with_its_replay(tmp_path):
+    start, train = program(PearlConfig(**SMALL), num_seeds=2)
+    half = train(start)
+    Checkpoints(tmp_path).save(2, half)
+    resumed = train(Checkpoints(tmp_path).restore(start))
+    assert resumed.train_state.replay.count.sum(1).tolist() == [4 * 4 * 3] * 2
+    raw = lambda state: jax.tree.leaves(state._replace(key=()))
+    for leaf, other in zip(raw(train(half)), raw(resumed), strict=True):
+        assert np.asarray(leaf).tobytes() == np.asarray(other).tobytes()
+
+
+def test_seeds_side_by_side_equal_single_runs():
+    start, train = program(PearlConfig(**SMALL), num_seeds=2)
+    together = train(start).train_state
+    start, train = program(PearlConfig(**SMALL))
+    first = jax.tree.map(lambda leaf: leaf[:1], together)
+    assert probe.relative_error(first, train(start).train_state) < 1e-4
+    actions = together.replay.transitions.action
+    assert not np.allclose(actions[0], actions[1])
+
+
+def test_encoder_reads_what_it_is_told_to():
+    data = probe.rollout([[1.0, 2.0], [3.0, 4.0]], observation=np.ones((2, 2, 3)))
+    data = data._replace(action=jnp.zeros((2, 2, 2)), metrics={"bonus": -data.reward})
+    vectors = context_vectors(data, ("reward", "next_observation"), "bonus")
+    np.testing.assert_array_equal(vectors[:, 0], [-1, -2, -3, -4])
+    assert vectors.shape == (4, 1 + 3)
+
+
+def test_unnumbered_tasks_are_refused():
+    with pytest.raises(ValueError, match="set num_training_tasks"):
+        make(Target(), PearlConfig(), TaskAxis())
+
+
+def test_replay_that_would_not_fit_is_refused():
+    with pytest.raises(ValueError, match="capacity of 1000000000 takes .* GB"):
+        make(TARGET, PearlConfig(replay_capacity=10**9), TaskAxis())
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"num_adaptation_steps": -1}, "num_adaptation_steps must be 0 or more"),
+        ({"context_size": 0}, "context_size must be above 0"),
+        ({"discount": 1.5}, "discount must be between 0 and 1"),
+        ({"kl_weight": -1.0}, "kl_weight must be 0 or more"),
+        ({"embedding": "best"}, "embedding must be of sampled, mean, not best"),
+        ({"context_inputs": ("reward", "goal")}, "context_inputs must be of"),
+        ({"policy": NetworkConfig()}, "policy.squash must be True"),
+    ],
+)
+def test_value_out_of_range_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        PearlConfig(**options)
