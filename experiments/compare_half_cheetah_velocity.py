@@ -9,6 +9,7 @@ from experiments.experiment import Experiment
 from metarl_jax.algorithms import (
     MamlConfig,
     MultiTaskConfig,
+    PearlConfig,
     PrompConfig,
     Rl2Config,
     VaribadConfig,
@@ -73,6 +74,11 @@ COMPARISON = Comparison(
                 network=_NETWORK,
             ),
             num_tasks=32,
+        ),
+        "pearl": Row(
+            PearlConfig(replay_capacity=10_000),
+            num_tasks=10,
+            num_training_tasks=100,
         ),
         "multi_task": Row(_UNADAPTED),
         "oracle": Row(_UNADAPTED, observe_task=True),

@@ -23,6 +23,7 @@ from metarl_jax.algorithms import (
     MamlConfig,
     MetaSgdConfig,
     MultiTaskConfig,
+    PearlConfig,
     PrompConfig,
     ReptileConfig,
     Rl2Config,
@@ -127,6 +128,11 @@ COMPARISON = Comparison(
                 network=_NETWORK,
             ),
             num_tasks=64,
+        ),
+        "pearl": Row(
+            PearlConfig(num_adaptation_steps=3, num_updates=100),
+            num_tasks=20,
+            num_training_tasks=100,
         ),
         # an embedding has few numbers, and so its steps are long
         "task_embedding": Row(

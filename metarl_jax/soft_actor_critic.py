@@ -11,8 +11,9 @@ import numpy as np
 from gymnax.environments import spaces
 
 from metarl_jax.checks import require
+from metarl_jax.conditioning import Concatenation, conditioned_policy, context_policy
 from metarl_jax.distributions import TanhGaussian
-from metarl_jax.networks import NetworkConfig, context_policy, mlp_value
+from metarl_jax.networks import NetworkConfig, mlp_value
 from metarl_jax.types import Array, Environment, Key, Metrics, Params, Policy
 
 
@@ -88,8 +89,10 @@ def actor_critic(
         inputs = jnp.concatenate([observation.reshape(-1), action, embedding])
         return jnp.stack([value(params, inputs) for params in critics])
 
+    spaces_of = env.observation_space, env.action_space
+    network = conditioned_policy(*spaces_of, policy, Concatenation(), embedding_size)
     return ActorCritic(
-        context_policy(env.observation_space, env.action_space, policy, embedding_size),
+        context_policy(network, embedding_size),
         lambda key: tuple(map(init, jax.random.split(key))),
         values,
     )
