@@ -142,3 +142,10 @@ def test_every_row_that_learns_to_adapt_is_measured():
 def test_wrong_option_is_refused_before_anything_runs(options, said):
     with pytest.raises(ValueError, match=said):
         plan(Options(**options))
+
+
+def test_rows_that_are_tested_as_they_were_trained_only_are_left_out_by_default():
+    planned = plan(Options("point", step=1)).planned
+    assert "maml_0" in planned and "rl2_0" not in planned
+    with pytest.raises(ValueError, match="tested on trials as long as those of train"):
+        plan(Options("point", step=1, rows="rl2"))
