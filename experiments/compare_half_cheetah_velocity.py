@@ -47,7 +47,13 @@ _TRIAL = {
         learning_rate=1e-3, decay_iterations=1, entropy_coefficient=0.003
     ),
 }
-_BELIEFS = BeliefLearningConfig(learning_rate=1e-3, decay_iterations=1)
+_BELIEFS = BeliefLearningConfig(
+    learning_rate=1e-3,
+    decay_iterations=1,
+    num_minibatches=4,
+    batch_size=32,
+    buffer_size=1024,
+)
 
 COMPARISON = Comparison(
     base=Experiment(

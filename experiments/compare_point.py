@@ -54,7 +54,9 @@ _TRIAL = {
     "num_adaptation_steps": 3,
     "outer": TrialProximalConfig(learning_rate=2e-3, decay_iterations=1),
 }
-_BELIEFS = BeliefLearningConfig(learning_rate=1e-3, decay_iterations=1)
+_BELIEFS = BeliefLearningConfig(
+    learning_rate=1e-3, decay_iterations=1, num_minibatches=4
+)
 
 COMPARISON = Comparison(
     base=Experiment(
@@ -130,7 +132,7 @@ COMPARISON = Comparison(
             num_tasks=64,
         ),
         "pearl": Row(
-            PearlConfig(num_adaptation_steps=3, num_updates=100),
+            PearlConfig(num_adaptation_steps=3, num_updates=50),
             num_tasks=20,
             num_training_tasks=100,
         ),
