@@ -43,6 +43,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/rl2_trpo": Budget(10_240, 400, 2),
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
+        "bandit-n100-k50/rl2_gru": Budget(51_200, 1000, 2),
         "bandit-n100-*/rl2_gru": Budget(51_200, 800, 2),
         "mdp-N10/rl2_gru": Budget(51_200, 1000, 1),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
@@ -106,7 +107,8 @@ def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
 
 def rl2_gru(cell: Cell, num_iterations: int) -> Learner:
     """RL^2 with more units where there is more to remember."""
-    return rl2(GruConfig(128 if cell.table == "mdps" else 64), cell, num_iterations)
+    is_large = cell.table == "mdps" or cell.name == "bandit-n100-k50"
+    return rl2(GruConfig(128 if is_large else 64), cell, num_iterations)
 
 
 def rl2_trpo(cell: Cell, num_iterations: int) -> Learner:
