@@ -19,6 +19,7 @@ EXPERIMENTS = {
     "maml_half_cheetah_velocity": "experiments.maml_half_cheetah_velocity",
     "rl2_bernoulli_bandit": "experiments.rl2_bernoulli_bandit",
     "rl2_grid_navi": "experiments.rl2_grid_navi",
+    "task_embedding_point": "experiments.task_embedding_point",
     "varibad_grid_navi": "experiments.varibad_grid_navi",
 }
 

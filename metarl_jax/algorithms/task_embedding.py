@@ -53,11 +53,11 @@ class TaskEmbeddingConfig(InnerConfig):
     """Where the embedding comes from, what it does, and how it adapts to new tasks.
 
     Training does not adapt: K and the `inner_` fields are of the embedding's gradient
-    steps in a test. They are long, since an embedding has few numbers.
+    steps in a test. They must not leave the space where the table's embeddings are.
     """
 
     num_adaptation_steps: int = 3  # K of a test
-    inner_step_sizes: tuple[float, ...] = (1.0,)
+    inner_step_sizes: tuple[float, ...] = (0.03,)
     embedding: SourceConfig = LearnedTable()
     conditioning: Conditioning = Film()
     discount: float = 0.99  # gamma, within an episode
