@@ -4,6 +4,7 @@ from experiments.experiment import Experiment
 from metarl_jax.algorithms import VaribadConfig
 from metarl_jax.belief_learning import BeliefLearningConfig
 from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.networks import NetworkConfig
 from metarl_jax.reward_likelihoods import TwoValued
 from metarl_jax.training import TrainingConfig
 from metarl_jax.trial_autoencoder import AutoencoderConfig
@@ -21,9 +22,12 @@ EXPERIMENT = Experiment(
             )
         ),
         belief_learning=BeliefLearningConfig(learning_rate=2e-3, decay_iterations=600),
-        discount=1.0,
-        trace_decay=0.97,
-        outer=TrialProximalConfig(learning_rate=3e-3, decay_iterations=600),
+        network=NetworkConfig((128, 64), activation="relu"),
+        discount=0.98,
+        trace_decay=0.9,
+        outer=TrialProximalConfig(
+            learning_rate=2e-3, decay_iterations=600, value_coefficient=5.0
+        ),
     ),
     training=TrainingConfig(num_iterations=600, num_tasks=256),
     evaluation=EvaluationConfig(num_tasks=1000, num_adaptation_steps=3, num_episodes=1),

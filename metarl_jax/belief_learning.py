@@ -26,13 +26,16 @@ class BeliefLearningConfig(MinibatchConfig):
 
     max_gradient_norm: float = 10.0
     num_epochs: int = 1
-    num_minibatches: int = 16
+    num_minibatches: int = 8
     batch_size: int = 64  # lives of one minibatch
-    buffer_size: int = 2048  # lives that are kept, the newest
+    buffer_size: int = 4096  # lives that are kept, the newest
+    # of an iteration's lives, how many are kept; fewer reach further into the past,
+    # when the policy went where it goes no more
+    num_stored: int = 32
 
     def __post_init__(self):
         super().__post_init__()
-        require_positive(self, "batch_size", "buffer_size")
+        require_positive(self, "batch_size", "buffer_size", "num_stored")
 
 
 class BeliefLearningState(NamedTuple):
@@ -81,7 +84,8 @@ def belief_learner(
     def update(key: Key, params: Params, state: BeliefLearningState, new: Life):
         draw_key, loss_key, order_key = jax.random.split(key, 3)
         merged = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), new)
-        buffer = add(state.buffer, merged)
+        stored = jax.tree.map(lambda leaf: leaf[: config.num_stored], merged)
+        buffer = add(state.buffer, stored)
         number = config.batch_size * config.num_minibatches
         drawn = sample(draw_key, buffer, number)
         batch = jax.random.split(loss_key, number), drawn

@@ -65,10 +65,11 @@ def test_surprise_is_paid_in_standard_deviations_of_its_return():
 def test_novelty_is_paid_for_the_step_that_led_there_and_never_for_the_last():
     (reward,), _ = rewards_over_time(1, **NOVELTY)
     (shifted,), _ = rewards_over_time(1, STATES.at[:, 0, 0].add(3.0), **NOVELTY)
-    scale = reward / shifted  # the same for all steps but those that led elsewhere
-    np.testing.assert_array_equal(reward[:, -1, -1], np.zeros((2, 1)))
-    later = scale.reshape(2, 6)[:, :-1]
-    np.testing.assert_allclose(later, later[0, 0], rtol=1e-4)
+    reward, shifted = (each.reshape(2, 6) for each in (reward, shifted))
+    np.testing.assert_array_equal(reward[:, -1], np.zeros(2))
+    # the first step of a life is led to by none; the scale is that of all lives
+    scale = reward[:, :-1] / shifted[:, :-1]
+    np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-4)
 
 
 def test_states_that_were_seen_often_are_less_new_than_others():
