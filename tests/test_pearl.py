@@ -87,7 +87,7 @@ NAMED = {"context_reward": "sparse_reward", "critic_reward": "dense_reward"}
 
 
 def half_circle(**options):
-    """The algorithm on six goals of the half circle, and four tasks, two of them one."""
+    """The algorithm, with six goals to train on, and four tasks, two of them alike."""
     env, tasks = envs.make("point_half_circle", horizon=5)
     env, tasks = WithNumberedTasks(env, 6), numbered(tasks, 6)
     config = PearlConfig(**SMALL | {"num_episodes": 3} | NAMED | options)
