@@ -37,7 +37,11 @@ class WithNumberedTasks:
 
     def step(self, key, state, action, task):
         *outcome, info = self._env.step(key, state, action, task.task)
-        return *outcome, info | {"task_number": task.number}
+        return *outcome, info | {"task_number": self.task_number(task)}
+
+    def task_number(self, task):
+        """The number of a task of training, [], int32; -1 for all other tasks."""
+        return task.number
 
 
 class TaskInObservation:

@@ -164,6 +164,13 @@ def inner_loop(
     return rematerialized(adaptation) if config.rematerialize else adaptation
 
 
+def context_loop(policy: Policy, config: InnerConfig) -> Adaptation:
+    """Policy-gradient steps on the context of a `context_policy` and nothing else."""
+    parts = {"shared": optax.set_to_zero(), "context": inner_sgd(config)}
+    labels = {"shared": "shared", "context": "context"}
+    return inner_loop(policy, config, optax.multi_transform(parts, labels))
+
+
 def collect_trial(
     env: Environment, policy: Policy, adaptation: Adaptation, config: InnerConfig
 ) -> Callable[[Key, Params, Task], Rollout]:

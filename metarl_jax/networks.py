@@ -3,7 +3,8 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,6 +13,9 @@ from gymnax.environments import spaces
 from metarl_jax.checks import require, require_positive
 from metarl_jax.distributions import Categorical, DiagonalGaussian, TanhGaussian
 from metarl_jax.types import Array, Key, Params, Policy
+
+# (scale [H], shift [H]) of each hidden layer; empty: as it is
+Modulation = Sequence[tuple[Array, Array]]
 
 _ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "elu": nn.elu, "swish": nn.swish}
 
@@ -42,6 +46,20 @@ class NetworkConfig:
         )
 
 
+class Network(NamedTuple):
+    """A function of one input, whose hidden layers can be modulated from outside.
+
+    `modulation` is empty, or a pair `(scale, shift)` of vectors for each hidden layer,
+    whose output x, before the non-linearity, becomes (1 + scale) * x + shift.
+    """
+
+    init: Callable[[Key], Params]
+    # (params, inputs, modulation=()) -> what the network gives
+    apply: Callable[..., Any]
+    # (params, inputs, modulation=()) -> layer name -> its output, as in `Policy`
+    activations: Callable[..., dict[str, Array]]
+
+
 def mlp_policy(observation_space: Any, action_space: Any, config: NetworkConfig):
     """A memoryless policy for the spaces of an environment.
 
@@ -57,6 +75,21 @@ def mlp_policy(observation_space: Any, action_space: Any, config: NetworkConfig)
     Raises:
       TypeError: if the action space is of another kind.
     """
+    network = policy_network(observation_space, action_space, config)
+    return Policy(
+        init=network.init,
+        apply=lambda params, observation, memory: (
+            network.apply(params, observation),
+            memory,
+        ),
+        activations=network.activations,
+    )
+
+
+def policy_network(
+    observation_space: Any, action_space: Any, config: NetworkConfig
+) -> Network:
+    """The network of `mlp_policy`, which gives a `Distribution`."""
     if isinstance(action_space, spaces.Discrete):
         module = _CategoricalPolicy(config, action_space.n)
     elif isinstance(action_space, spaces.Box):
@@ -65,51 +98,7 @@ def mlp_policy(observation_space: Any, action_space: Any, config: NetworkConfig)
         raise TypeError(
             f"mlp_policy takes Discrete or Box action spaces, not {action_space}"
         )
-    example = jnp.zeros(observation_space.shape)
-    return Policy(
-        init=lambda key: module.init(key, example),
-        apply=lambda params, observation, memory: (
-            module.apply(params, observation),
-            memory,
-        ),
-        activations=lambda params, observation: _layer_outputs(
-            module, params, observation
-        ),
-    )
-
-
-def context_policy(
-    observation_space: Any, action_space: Any, config: NetworkConfig, size: int
-) -> Policy:
-    """The policy of `mlp_policy`, with a vector of its parameters as a further input.
-
-    Args:
-      observation_space: as for `mlp_policy`.
-      action_space: as for `mlp_policy`.
-      config: the network.
-      size: of the context.
-
-    Returns:
-      A `Policy` whose parameters are `{"shared": params, "context": [size]}`; the
-      context starts at zero.
-    """
-    num_inputs = math.prod(observation_space.shape) + size
-    enlarged = spaces.Box(-jnp.inf, jnp.inf, (num_inputs,))
-    policy = mlp_policy(enlarged, action_space, config)
-
-    def inputs(params: Params, observation: Array) -> tuple[Params, Array]:
-        joined = jnp.concatenate([observation.reshape(-1), params["context"]])
-        return params["shared"], joined
-
-    return Policy(
-        init=lambda key: {"shared": policy.init(key), "context": jnp.zeros(size)},
-        apply=lambda params, observation, memory: policy.apply(
-            *inputs(params, observation), memory
-        ),
-        activations=lambda params, observation: policy.activations(
-            *inputs(params, observation)
-        ),
-    )
+    return _network(module, observation_space.shape)
 
 
 def is_hidden(path: Sequence[Any]) -> bool:
@@ -121,17 +110,34 @@ def mlp_value(
     observation_space: Any, config: NetworkConfig
 ) -> tuple[Callable[[Array], Params], Callable[[Params, Array], Array]]:
     """A value function: `init(key) -> params`, `apply(params, observation) -> []`."""
-    module = _Value(config)
-    example = jnp.zeros(observation_space.shape)
-    return lambda key: module.init(key, example), module.apply
+    network = value_network(observation_space, config)
+    return network.init, network.apply
+
+
+def value_network(observation_space: Any, config: NetworkConfig) -> Network:
+    """The network of `mlp_value`, which gives a scalar."""
+    return _network(_Value(config), observation_space.shape)
 
 
 def mlp_features(
     num_inputs: int, config: NetworkConfig
 ) -> tuple[Callable[[Key], Params], Callable[[Params, Array], Array]]:
     """Hidden layers alone: `init(key) -> params`, `apply(params, inputs) -> [H]`."""
-    module = _Features(config)
-    return lambda key: module.init(key, jnp.zeros(num_inputs)), module.apply
+    network = features_network(num_inputs, config)
+    return network.init, network.apply
+
+
+def features_network(num_inputs: int, config: NetworkConfig) -> Network:
+    """The network of `mlp_features`, which gives a vector."""
+    return _network(_Features(config), (num_inputs,))
+
+
+def _network(module: nn.Module, input_shape: tuple[int, ...]) -> Network:
+    return Network(
+        init=lambda key: module.init(key, jnp.zeros(input_shape)),
+        apply=module.apply,
+        activations=partial(_layer_outputs, module),
+    )
 
 
 class _Mlp(nn.Module):
@@ -145,8 +151,8 @@ class _Mlp(nn.Module):
     output_gain: float
 
     @nn.compact
-    def __call__(self, observation: Array) -> Array:
-        hidden = _hidden_layers(self.config, observation)
+    def __call__(self, observation: Array, modulation: Modulation = ()) -> Array:
+        hidden = _hidden_layers(self.config, observation, modulation)
         init = nn.initializers.orthogonal(self.output_gain)
         return _Linear(self.num_outputs, init, name="output")(hidden)
 
@@ -174,25 +180,37 @@ class _Features(nn.Module):
     config: NetworkConfig
 
     @nn.compact
-    def __call__(self, inputs: Array) -> Array:
-        return _hidden_layers(self.config, inputs)
+    def __call__(self, inputs: Array, modulation: Modulation = ()) -> Array:
+        return _hidden_layers(self.config, inputs, modulation)
 
 
-def _hidden_layers(config: NetworkConfig, inputs: Array) -> Array:
+def _hidden_layers(
+    config: NetworkConfig, inputs: Array, modulation: Modulation
+) -> Array:
     """Of the module that calls this."""
     hidden = inputs.reshape(-1).astype(jnp.result_type(float))
     activation = _ACTIVATIONS[config.activation]
     for index, size in enumerate(config.hidden_sizes):
         init = nn.initializers.orthogonal(math.sqrt(2))
-        hidden = activation(_Linear(size, init, name=f"hidden_{index}")(hidden))
+        hidden = _Linear(size, init, name=f"hidden_{index}")(hidden)
+        if modulation:
+            scale, shift = modulation[index]
+            hidden = (1 + scale) * hidden + shift
+        hidden = activation(hidden)
     return hidden
 
 
-def _layer_outputs(module: nn.Module, params: Params, observation: Array):
+def _layer_outputs(
+    module: nn.Module, params: Params, inputs: Array, modulation: Modulation = ()
+) -> dict[str, Array]:
     """The output of each dense layer, by its name."""
     is_layer = lambda layer, method: isinstance(layer, _Linear)
     _, state = module.apply(
-        params, observation, capture_intermediates=is_layer, mutable=["intermediates"]
+        params,
+        inputs,
+        modulation,
+        capture_intermediates=is_layer,
+        mutable=["intermediates"],
     )
     (layers,) = state["intermediates"].values()
     return {name: output["__call__"][0] for name, output in layers.items()}
@@ -203,8 +221,9 @@ class _CategoricalPolicy(nn.Module):
     num_actions: int
 
     @nn.compact
-    def __call__(self, observation: Array) -> Categorical:
-        return Categorical(_Mlp(self.config, self.num_actions, 0.01)(observation))
+    def __call__(self, observation: Array, modulation: Modulation = ()) -> Categorical:
+        logits = _Mlp(self.config, self.num_actions, 0.01)(observation, modulation)
+        return Categorical(logits)
 
 
 class _GaussianPolicy(nn.Module):
@@ -212,14 +231,17 @@ class _GaussianPolicy(nn.Module):
     num_actions: int
 
     @nn.compact
-    def __call__(self, observation: Array) -> DiagonalGaussian | TanhGaussian:
+    def __call__(
+        self, observation: Array, modulation: Modulation = ()
+    ) -> DiagonalGaussian | TanhGaussian:
         config, size = self.config, self.num_actions
         initial = jnp.log(config.initial_std)
         if config.state_dependent_std:
-            mean, log_std = jnp.split(_Mlp(config, 2 * size, 0.01)(observation), 2)
+            both = _Mlp(config, 2 * size, 0.01)(observation, modulation)
+            mean, log_std = jnp.split(both, 2)
             log_std = initial + log_std
         else:
-            mean = _Mlp(config, size, 0.01)(observation)
+            mean = _Mlp(config, size, 0.01)(observation, modulation)
             log_std = self.param("log_std", nn.initializers.constant(initial), (size,))
         log_std = jnp.maximum(log_std, jnp.log(config.smallest_std))
         return (TanhGaussian if config.squash else DiagonalGaussian)(mean, log_std)
@@ -229,5 +251,5 @@ class _Value(nn.Module):
     config: NetworkConfig
 
     @nn.compact
-    def __call__(self, observation: Array) -> Array:
-        return _Mlp(self.config, 1, 1.0)(observation)[0]
+    def __call__(self, observation: Array, modulation: Modulation = ()) -> Array:
+        return _Mlp(self.config, 1, 1.0)(observation, modulation)[0]

@@ -72,6 +72,33 @@ class Horizon(NamedTuple):
         return jnp.sum(jnp.asarray(self.discount) ** jnp.arange(self.length))
 
 
+# (values of the observations of a trial: [K+1, T, E] -> [K+1, T, E], trial, horizon)
+# -> (advantages, returns), [K+1, T, E]
+Credit = Callable[[Callable[[Rollout], Array], Rollout, Horizon], tuple[Array, Array]]
+
+
+def trial_credit(
+    value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
+) -> tuple[Array, Array]:
+    """Credit for all that follows in the trial; see `trial_advantages`."""
+    return trial_advantages(trial, value(trial), horizon)
+
+
+def episode_credit(
+    value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
+) -> tuple[Array, Array]:
+    """Credit for what follows in the same episode, for policies that learn nothing."""
+    now = value(trial)
+    following = value(trial._replace(observation=trial.next_observation))
+    estimate = partial(
+        generalized_advantages,
+        discount=horizon.discount,
+        trace_decay=horizon.trace_decay,
+    )
+    advantage = jax.vmap(estimate)(trial, now, following)
+    return advantage, now + advantage
+
+
 class Lesson(NamedTuple):
     """A trial, and what there is to learn from it."""
 
@@ -105,9 +132,10 @@ def trial_optimizer(
     config: TrialOuterConfig,
     horizon: Horizon,
     axis: TaskAxis,
+    credit: Credit = trial_credit,
 ) -> TrialOptimizer:
     """The optimiser that `config` describes."""
-    return _FACTORIES[type(config)](networks, config, horizon, axis)
+    return _FACTORIES[type(config)](networks, config, horizon, axis, credit)
 
 
 def ppo(
@@ -115,6 +143,7 @@ def ppo(
     config: TrialProximalConfig,
     horizon: Horizon,
     axis: TaskAxis,
+    credit: Credit,
 ) -> TrialOptimizer:
     """Several epochs of clipped steps on minibatches of trials."""
 
@@ -144,7 +173,7 @@ def ppo(
         return params, PpoState(descent.init(params), jnp.int32(0))
 
     def update(key: Key, params: Params, state: PpoState, trials: Rollout):
-        lessons = _lessons(networks, params, horizon, axis, trials)
+        lessons = _lessons(networks, params, horizon, axis, credit, trials)
         coefficient = config.entropy_coefficient * _remaining(config, state.iteration)
         batch = PpoLesson(lessons, jnp.full(len(trials.reward), coefficient))
         params, optimizer_state, metrics = descent.update(
@@ -166,6 +195,7 @@ def trpo(
     config: TrialTrustRegionConfig,
     horizon: Horizon,
     axis: TaskAxis,
+    credit: Credit,
 ) -> TrialOptimizer:
     """A natural-gradient step of bounded KL; a value function is fitted beside it.
 
@@ -193,7 +223,7 @@ def trpo(
         return networks.policy.init(policy_key), state
 
     def update(key: Key, params: Params, state: TrustRegionState, trials: Rollout):
-        lessons = _lessons(networks, state.value_params, horizon, axis, trials)
+        lessons = _lessons(networks, state.value_params, horizon, axis, credit, trials)
         grouped = groups(lessons, axis.num_devices)
         params, _, metrics = policy_optimizer.update(params, (), grouped)
         *state, value_metrics = critic.update(key, *state, lessons)
@@ -234,12 +264,15 @@ def _lessons(
     value_params: Params,
     horizon: Horizon,
     axis: TaskAxis,
+    credit: Credit,
     trials: Rollout,
 ) -> Lesson:
     def lesson(params: Params, trial: Rollout) -> Lesson:
-        value = networks.value(params, networks.features(params, trial))
-        value = horizon.scale * value
-        advantage, returns = trial_advantages(trial, value, horizon)
+        def value(trial: Rollout) -> Array:
+            features = networks.features(params, trial)
+            return horizon.scale * networks.value(params, features)
+
+        advantage, returns = credit(value, trial, horizon)
         return Lesson(trial, advantage, returns / horizon.scale)
 
     lessons = axis.map(lesson, value_params, trials)

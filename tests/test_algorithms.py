@@ -10,6 +10,8 @@ import probe
 import pytest
 
 from envs.point import Point
+from envs.tasks import NumberedTask
+from envs.wrappers import WithNumberedTasks
 from metarl_jax import losses, training
 from metarl_jax.adaptation import implicit_adaptation
 from metarl_jax.algorithms import (
@@ -26,6 +28,7 @@ from metarl_jax.algorithms import (
     PrompConfig,
     ReptileConfig,
     Rl2Config,
+    TaskEmbeddingConfig,
     make,
 )
 from metarl_jax.algorithms.e_maml import outcome_advantage
@@ -51,6 +54,14 @@ def each(kinds):
 
 
 EVERY = each(ALGORITHMS)
+NUMBERED = WithNumberedTasks(ENV, len(GOALS))
+
+
+def problem(kind):
+    """The environment, and four tasks, in which a kind of algorithm is tried."""
+    if kind is TaskEmbeddingConfig:
+        return NUMBERED, NumberedTask(GOALS, jnp.arange(len(GOALS)))
+    return ENV, GOALS
 
 
 def small(kind, **options):
@@ -64,11 +75,12 @@ def small(kind, **options):
 @cache
 def started(kind, **options):
     """An algorithm, its first state, and what it learns from in four tasks."""
-    algorithm = make(ENV, small(kind, **options), TaskAxis())
+    env, tasks = problem(kind)
+    algorithm = make(env, small(kind, **options), TaskAxis())
     state = probe.quick_jit(algorithm.init)(jax.random.key(0))
     collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
     keys = jax.random.split(jax.random.key(1), len(GOALS))
-    return algorithm, state, probe.quick_jit(collect)(keys, state, GOALS)
+    return algorithm, state, probe.quick_jit(collect)(keys, state, tasks)
 
 
 @cache
@@ -92,7 +104,8 @@ def test_gradient_is_the_one_whose_norm_update_reports(kind):
     algorithm, state, trials = started(kind)
     _, _, metrics = after_update(kind)
     if algorithm.gradient is None:
-        assert kind in (EsMamlConfig, FromScratchConfig, Rl2Config)
+        others = EsMamlConfig, FromScratchConfig, Rl2Config, TaskEmbeddingConfig
+        assert kind in others
         return
     reported = metrics.get("gradient_norm", metrics.get("displacement"))
     norm = optax.tree.norm(probe.quick_jit(algorithm.gradient)(state, trials))
@@ -108,10 +121,12 @@ def test_update_changes_the_meta_parameters_where_anything_is_learned(kind):
 
 @EVERY
 def test_trial_has_a_stage_before_and_after_each_adaptation(kind):
-    algorithm = make(ENV, small(kind, num_adaptation_steps=2), TaskAxis())
+    env, tasks = problem(kind)
+    algorithm = make(env, small(kind, num_adaptation_steps=2), TaskAxis())
     params = jax.eval_shape(algorithm.init, jax.random.key(0)).params
     key = jax.random.key(1)
-    trial = jax.eval_shape(algorithm.adapt, key, params, GOALS[0])
+    task = jax.tree.map(lambda leaf: leaf[0], tasks)
+    trial = jax.eval_shape(algorithm.adapt, key, params, task)
     assert trial.reward.shape == (3, ENV.horizon, 3)
 
 
@@ -166,7 +181,7 @@ def test_policy_for_all_tasks_learns_when_there_is_one_task():
 
 
 def test_every_algorithm_that_learns_has_a_learning_test():
-    elsewhere = {Rl2Config}  # tests/test_rl2.py
+    elsewhere = {Rl2Config, TaskEmbeddingConfig}  # tests/test_rl2.py and so on
     assert set(LEARNERS) | elsewhere == set(ALGORITHMS) - {FromScratchConfig}
 
 

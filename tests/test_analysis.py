@@ -14,7 +14,14 @@ from gymnax.environments import spaces
 
 from experiments.analyser import describe
 from metarl_jax import analysis
-from metarl_jax.networks import NetworkConfig, context_policy, is_hidden, mlp_policy
+from metarl_jax.conditioning import (
+    Concatenation,
+    Film,
+    Hypernetwork,
+    conditioned_policy,
+    context_policy,
+)
+from metarl_jax.networks import NetworkConfig, is_hidden, mlp_policy
 
 ROOT = Path(__file__).parents[1]
 PLANE = spaces.Box(-jnp.inf, jnp.inf, (2,))
@@ -53,7 +60,15 @@ def test_relative_change_joins_weight_and_bias_of_a_layer():
     np.testing.assert_allclose(change["log_std"], 0.5)  # was zero: the distance
 
 
-@pytest.mark.parametrize("make", [mlp_policy, lambda *a: context_policy(*a, 2)])
+def in_context(conditioning):
+    return lambda *args: context_policy(conditioned_policy(*args, conditioning, 2), 2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [mlp_policy, *map(in_context, (Concatenation(), Film(), Hypernetwork()))],
+    ids=["plain", "concatenation", "film", "hypernetwork"],
+)
 def test_activations_of_the_output_layer_are_what_the_policy_acts_by(make):
     policy = make(PLANE, spaces.Box(-1.0, 1.0, (2,)), NETWORK)
     params = policy.init(jax.random.key(0))

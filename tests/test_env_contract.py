@@ -343,3 +343,14 @@ def test_half_cheetah_reward_is_the_published_one():
     error = jnp.abs(steps.info["x_velocity"] - targets[:, None])
     expected = -error - 0.05 * jnp.sum(actions**2, axis=-1)
     np.testing.assert_allclose(steps.reward, expected, rtol=1e-5)
+
+
+def test_ant_reward_is_that_of_the_public_code():
+    """Rakelly et al. (2019): minus the distance along both axes - 0.1 ||action||^2."""
+    _, actions, goals = lanes("ant_goal")
+    steps = vmapped_trajectory("ant_goal")
+    position = jnp.stack([steps.info["x_position"], steps.info["y_position"]], axis=-1)
+    np.testing.assert_allclose(position, steps.observation[..., :2], rtol=1e-5)
+    distance = jnp.sum(jnp.abs(position - goals[:, None]), axis=-1)
+    expected = -distance - 0.1 * jnp.sum(actions**2, axis=-1)
+    np.testing.assert_allclose(steps.reward, expected, rtol=1e-5)

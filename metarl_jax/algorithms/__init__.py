@@ -20,6 +20,7 @@ from metarl_jax.algorithms.pearl import PearlConfig, pearl
 from metarl_jax.algorithms.promp import PrompConfig, promp
 from metarl_jax.algorithms.reptile import ReptileConfig, reptile
 from metarl_jax.algorithms.rl2 import Rl2Config, rl2
+from metarl_jax.algorithms.task_embedding import TaskEmbeddingConfig, task_embedding
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import Environment, MetaAlgorithm
 
@@ -38,6 +39,7 @@ ALGORITHMS = {
     PrompConfig: promp,
     ReptileConfig: reptile,
     Rl2Config: rl2,
+    TaskEmbeddingConfig: task_embedding,
 }
 
 AlgorithmConfig = functools.reduce(operator.or_, ALGORITHMS)

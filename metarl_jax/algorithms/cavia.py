@@ -3,16 +3,14 @@
 import dataclasses
 
 import jax.numpy as jnp
-import optax
 
 from metarl_jax.checks import require_positive
+from metarl_jax.conditioning import Concatenation, conditioned_policy, context_policy
 from metarl_jax.gradient_methods import (
     MetaGradientConfig,
-    inner_loop,
-    inner_sgd,
+    context_loop,
     meta_gradient_algorithm,
 )
-from metarl_jax.networks import context_policy
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import Adaptation, AdaptState, Environment, MetaAlgorithm, Params
 
@@ -48,12 +46,10 @@ def cavia(env: Environment, config: CaviaConfig, axis: TaskAxis) -> MetaAlgorith
       https://arxiv.org/abs/1810.03642
     """
     size = config.context_size
-    policy = context_policy(
-        env.observation_space, env.action_space, config.network, size
-    )
-    parts = {"shared": optax.set_to_zero(), "context": inner_sgd(config)}
-    labels = {"shared": "shared", "context": "context"}
-    inner = inner_loop(policy, config, optax.multi_transform(parts, labels))
+    spaces = env.observation_space, env.action_space
+    network = conditioned_policy(*spaces, config.network, Concatenation(), size)
+    policy = context_policy(network, size)
+    inner = context_loop(policy, config)
 
     def init(shared: Params) -> AdaptState:
         return inner.init({"shared": shared, "context": jnp.zeros(size)})
