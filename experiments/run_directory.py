@@ -11,6 +11,7 @@ from cattrs.strategies import configure_tagged_union
 from experiments.experiment import Experiment
 from metarl_jax.algorithms import AlgorithmConfig
 from metarl_jax.conditioning import Conditioning
+from metarl_jax.embedding_sources import SourceConfig
 from metarl_jax.optimizers import OuterConfig
 from metarl_jax.run_files import write_json
 from metarl_jax.run_logs import CSV_NAME
@@ -19,13 +20,12 @@ from metarl_jax.trial_optimizers import TrialOuterConfig
 from metarl_jax.versions import run_versions
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
-for _union in (
-    OuterConfig,
-    TrialOuterConfig,
-    SequenceConfig,
-    Conditioning,
-    AlgorithmConfig,
-):
+_UNIONS = (
+    *(OuterConfig, TrialOuterConfig, SequenceConfig),
+    *(SourceConfig, Conditioning),
+    AlgorithmConfig,  # after those that it is made of
+)
+for _union in _UNIONS:
     configure_tagged_union(_union, _CONVERTER, tag_name="kind")
 
 
