@@ -17,6 +17,8 @@ EXPERIMENTS = {
     "maml_bernoulli_bandit": "experiments.maml_bernoulli_bandit",
     "maml_pendulum": "experiments.maml_pendulum",
     "maml_half_cheetah_velocity": "experiments.maml_half_cheetah_velocity",
+    "pearl_point_half_circle": "experiments.pearl_point_half_circle",
+    "pearl_half_cheetah_velocity": "experiments.pearl_half_cheetah_velocity",
     "rl2_bernoulli_bandit": "experiments.rl2_bernoulli_bandit",
     "rl2_grid_navi": "experiments.rl2_grid_navi",
     "task_embedding_point": "experiments.task_embedding_point",

@@ -11,9 +11,14 @@ import numpy as np
 from gymnax.environments import spaces
 
 from metarl_jax.checks import require
-from metarl_jax.conditioning import Concatenation, conditioned_policy, context_policy
+from metarl_jax.conditioning import (
+    Conditioning,
+    conditioned_policy,
+    conditioned_value,
+    context_policy,
+)
 from metarl_jax.distributions import TanhGaussian
-from metarl_jax.networks import NetworkConfig, mlp_value
+from metarl_jax.networks import NetworkConfig
 from metarl_jax.types import Array, Environment, Key, Metrics, Params, Policy
 
 
@@ -67,13 +72,18 @@ class SacConstants(NamedTuple):
 
 
 def actor_critic(
-    env: Environment, embedding_size: int, policy: NetworkConfig, critic: NetworkConfig
+    env: Environment,
+    embedding_size: int,
+    conditioning: Conditioning,
+    policy: NetworkConfig,
+    critic: NetworkConfig,
 ) -> ActorCritic:
-    """Networks whose input is the embedding beside what they usually read.
+    """Networks that are told an embedding beside what they usually read.
 
     Args:
       env: the environment; its actions are a `Box` from -1 to 1.
       embedding_size: Z.
+      conditioning: how the embedding enters the networks.
       policy: the policy's network.
       critic: the network of each of the two critics.
 
@@ -81,19 +91,19 @@ def actor_critic(
       ValueError: if the actions are others.
     """
     check_actions(env.action_space)
-    num_actions = math.prod(env.action_space.shape)
-    num_inputs = math.prod(env.observation_space.shape) + num_actions + embedding_size
-    init, value = mlp_value(spaces.Box(-jnp.inf, jnp.inf, (num_inputs,)), critic)
+    spaces_of_env = env.observation_space, env.action_space
+    actor = conditioned_policy(*spaces_of_env, policy, conditioning, embedding_size)
+    num_inputs = sum(math.prod(space.shape) for space in spaces_of_env)
+    inputs = spaces.Box(-jnp.inf, jnp.inf, (num_inputs,))
+    value = conditioned_value(inputs, critic, conditioning, embedding_size)
 
     def values(critics, observation: Array, action: Array, embedding: Array) -> Array:
-        inputs = jnp.concatenate([observation.reshape(-1), action, embedding])
-        return jnp.stack([value(params, inputs) for params in critics])
+        joined = jnp.concatenate([observation.reshape(-1), action])
+        return jnp.stack([value.apply(each, embedding, joined) for each in critics])
 
-    spaces_of = env.observation_space, env.action_space
-    network = conditioned_policy(*spaces_of, policy, Concatenation(), embedding_size)
     return ActorCritic(
-        context_policy(network, embedding_size),
-        lambda key: tuple(map(init, jax.random.split(key))),
+        context_policy(actor, embedding_size),
+        lambda key: tuple(map(value.init, jax.random.split(key))),
         values,
     )
 

@@ -1,5 +1,6 @@
 """Every algorithm against the shared protocol, and each against what it is known by."""
 
+import dataclasses
 from functools import cache
 
 import jax
@@ -25,6 +26,7 @@ from metarl_jax.algorithms import (
     MamlConfig,
     MetaSgdConfig,
     MultiTaskConfig,
+    PearlConfig,
     PrompConfig,
     ReptileConfig,
     Rl2Config,
@@ -62,7 +64,7 @@ NUMBERED = WithNumberedTasks(ENV, len(GOALS))
 
 def problem(kind):
     """The environment, and four tasks, in which a kind of algorithm is tried."""
-    if kind is TaskEmbeddingConfig:
+    if kind in (PearlConfig, TaskEmbeddingConfig):
         return NUMBERED, NumberedTask(GOALS, jnp.arange(len(GOALS)))
     return ENV, GOALS
 
@@ -78,6 +80,13 @@ def small(kind, **options):
         sizes = {"autoencoder": autoencoder, "belief_learning": learning}
         return VaribadConfig(
             **{"num_episodes": 3, "network": NETWORK} | sizes | options
+        )
+    if kind is PearlConfig:
+        policy = dataclasses.replace(NETWORK, state_dependent_std=True, squash=True)
+        sizes = {"policy": policy, "critic": NETWORK, "encoder": NETWORK}
+        sizes |= {"num_updates": 2, "meta_batch": 2, "batch_size": 4, "context_size": 4}
+        return PearlConfig(
+            **{"num_episodes": 3, "num_adaptation_steps": 1} | sizes | options
         )
     return kind(**SMALL | options)
 
@@ -114,7 +123,7 @@ def test_gradient_is_the_one_whose_norm_update_reports(kind):
     algorithm, state, trials = started(kind)
     _, _, metrics = after_update(kind)
     if algorithm.gradient is None:
-        others = EsMamlConfig, FromScratchConfig, Rl2Config
+        others = EsMamlConfig, FromScratchConfig, PearlConfig, Rl2Config
         assert kind in (*others, TaskEmbeddingConfig, VaribadConfig)
         return
     reported = metrics.get("gradient_norm", metrics.get("displacement"))
@@ -192,7 +201,7 @@ def test_policy_for_all_tasks_learns_when_there_is_one_task():
 
 def test_every_algorithm_that_learns_has_a_learning_test():
     # tests/test_rl2.py and so on
-    elsewhere = {Rl2Config, TaskEmbeddingConfig, VaribadConfig}
+    elsewhere = {PearlConfig, Rl2Config, TaskEmbeddingConfig, VaribadConfig}
     assert set(LEARNERS) | elsewhere == set(ALGORITHMS) - {FromScratchConfig}
 
 

@@ -1,5 +1,6 @@
 """PEARL: it infers the task, learns off-policy, and goes on bit for bit."""
 
+import dataclasses
 from functools import cache
 
 import jax
@@ -10,11 +11,15 @@ import pytest
 from gymnax.environments import spaces
 
 import envs
+import experiments
 from envs.tasks import NumberedTask, TaskDistribution, numbered
 from envs.wrappers import WithNumberedTasks
+from experiments.experiment import check
+from experiments.run_directory import RunDirectory
 from metarl_jax import training
 from metarl_jax.algorithms import PearlConfig, make
 from metarl_jax.checkpoints import Checkpoints
+from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.posterior_sampling import context_vectors
 from metarl_jax.task_axis import TaskAxis
@@ -87,7 +92,7 @@ NAMED = {"context_reward": "sparse_reward", "critic_reward": "dense_reward"}
 
 
 def half_circle(**options):
-    """The algorithm on six goals of the half circle, and four tasks, two of them one."""
+    """The algorithm, with six goals to train on, and four tasks, two of them alike."""
     env, tasks = envs.make("point_half_circle", horizon=5)
     env, tasks = WithNumberedTasks(env, 6), numbered(tasks, 6)
     config = PearlConfig(**SMALL | {"num_episodes": 3} | NAMED | options)
@@ -248,3 +253,31 @@ def test_replay_that_would_not_fit_is_refused():
 def test_value_out_of_range_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         PearlConfig(**options)
+
+
+@pytest.mark.parametrize(
+    "conditioning", [Concatenation(), Film(), Hypernetwork()], ids=type
+)
+def test_configuration_of_a_run_comes_back(tmp_path, conditioning):
+    experiment = experiments.load("pearl_point_half_circle")
+    algorithm = dataclasses.replace(experiment.algorithm, conditioning=conditioning)
+    experiment = dataclasses.replace(experiment, algorithm=algorithm)
+    directory = RunDirectory(tmp_path)
+    directory.record("pearl_point_half_circle", experiment)
+    assert directory.load() == ("pearl_point_half_circle", experiment)
+
+
+@pytest.mark.parametrize("conditioning", [Film(), Hypernetwork()], ids=type)
+def test_policy_and_critics_take_the_embedding_by_any_conditioning(conditioning):
+    algorithm, tasks = half_circle(conditioning=conditioning)
+    state = jax.eval_shape(algorithm.init, jax.random.key(0))
+    collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
+    keys = jax.random.split(jax.random.key(2), 4)
+    trials = jax.eval_shape(collect, keys, state, tasks)
+    after, _ = jax.eval_shape(algorithm.update, jax.random.key(3), state, trials)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+
+
+def test_experiments_of_pearl_are_valid():
+    for name in ("pearl_point_half_circle", "pearl_half_cheetah_velocity"):
+        check(experiments.load(name))

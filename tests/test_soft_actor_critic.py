@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gymnax.environments import spaces
 
+from metarl_jax.conditioning import Concatenation
 from metarl_jax.distributions import TanhGaussian
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.soft_actor_critic import (
@@ -153,7 +154,7 @@ class Box:
 
 def test_networks_read_the_embedding():
     policy = NetworkConfig((4,), state_dependent_std=True, squash=True)
-    networks = actor_critic(Box(), 2, policy, NetworkConfig((4,)))
+    networks = actor_critic(Box(), 2, Concatenation(), policy, NetworkConfig((4,)))
     critics = networks.init_critics(jax.random.key(0))
     params = networks.policy.init(jax.random.key(1))
     observation, action = jnp.ones(3), jnp.ones(2)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from gymnax.environments import spaces
 
+from envs.tasks import NumberedTask
+from envs.wrappers import WithNumberedTasks
 from metarl_jax import training
 from metarl_jax.algorithms import ALGORITHMS, MamlConfig, make
 from metarl_jax.networks import NetworkConfig
@@ -85,10 +87,12 @@ def test_maml_learns_to_step_to_either_side(config):
 
 
 def test_every_algorithm_is_built_from_its_config():
+    env = WithNumberedTasks(Target(), 4)
+    task = NumberedTask(jnp.array(0.5), jnp.array(0))
     for config_type in ALGORITHMS:
-        algorithm = make(Target(), config_type(num_episodes=2), TaskAxis())
+        algorithm = make(env, config_type(num_episodes=2), TaskAxis())
         state = algorithm.init(jax.random.key(0))
-        trial = algorithm.adapt(jax.random.key(1), state.params, jnp.array(0.5))
+        trial = algorithm.adapt(jax.random.key(1), state.params, task)
         assert trial.reward.shape == (config_type().num_adaptation_steps + 1, 1, 2)
 
 

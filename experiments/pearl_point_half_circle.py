@@ -1,0 +1,47 @@
+"""PEARL on the sparse point robot: try goals of the half circle until one pays.
+
+As in the authors' code, critics learn from dense rewards, which exist in training
+alone, and the encoder reads sparse ones, as at test time. There a hundred steps of a
+trial are collected from the prior and nine hundred from posteriors, by networks of 300
+units; here one episode from the prior and nine from posteriors, by networks of 64.
+"""
+
+from experiments.experiment import Experiment
+from metarl_jax.algorithms import PearlConfig
+from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.training import TrainingConfig
+
+EXPERIMENT = Experiment(
+    description="PEARL in search of a goal on a half circle, ten episodes of 20 steps",
+    environment="point_half_circle",
+    environment_options={"goal_radius": 0.3},
+    algorithm=PearlConfig(
+        num_adaptation_steps=9,
+        num_episodes=1,
+        num_context_stages=10,
+        context_reward="sparse_reward",
+        critic_reward="dense_reward",
+        num_updates=100,
+        context_size=100,
+        batch_size=64,
+        learning_rate=5e-4,
+        discount=0.9,
+        reward_scale=1.0,
+        initial_temperature=0.1,
+        target_entropy=-0.5,
+        kl_weight=1e-3,
+        policy=NetworkConfig((64, 64), "relu", state_dependent_std=True, squash=True),
+        critic=NetworkConfig((64, 64), "relu"),
+        encoder=NetworkConfig(
+            (64, 64), "relu", state_dependent_std=True, initial_std=3.0
+        ),
+    ),
+    training=TrainingConfig(
+        num_iterations=400, num_tasks=10, iterations_per_checkpoint=50
+    ),
+    evaluation=EvaluationConfig(
+        task_set="rakelly2019", num_adaptation_steps=19, num_episodes=1
+    ),
+    num_training_tasks=100,
+)
