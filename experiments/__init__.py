@@ -20,6 +20,7 @@ EXPERIMENTS = {
     "rl2_bernoulli_bandit": "experiments.rl2_bernoulli_bandit",
     "rl2_grid_navi": "experiments.rl2_grid_navi",
     "varibad_grid_navi": "experiments.varibad_grid_navi",
+    "hyperx_grid_navi": "experiments.hyperx_grid_navi",
 }
 
 # name -> the module that holds its COMPARISON

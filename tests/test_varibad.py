@@ -193,10 +193,8 @@ def test_run_that_was_stopped_goes_on_bit_for_bit(tmp_path):
     """With the buffer, the bonus and both optimisers, through a checkpoint."""
     config = dataclasses.replace(SHORT, bonus=BONUS)
     axis, algorithm, step = program(config, num_tasks=4)
-    once = probe.quick_jit(jax.vmap(step))
-    start = lambda: training.initial_state(
-        algorithm, training.TrainingConfig(num_seeds=2)
-    )
+    once = training.chunk_program(step, axis, 2)
+    start = lambda: training.initial_state(algorithm, training.TrainingConfig())
     state, _ = once(start())
     Checkpoints(tmp_path).save(2, state)
     whole, _ = once(state)
