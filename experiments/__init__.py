@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "rl2_grid_navi": "experiments.rl2_grid_navi",
     "task_embedding_point": "experiments.task_embedding_point",
     "varibad_grid_navi": "experiments.varibad_grid_navi",
+    "hyperx_grid_navi": "experiments.hyperx_grid_navi",
 }
 
 # name -> the module that holds its COMPARISON

@@ -40,7 +40,7 @@ from metarl_jax.trial_optimizers import (
     TrialProximalConfig,
     trial_optimizer,
 )
-from metarl_jax.types import Environment, Key, MetaAlgorithm, Rollout, Task
+from metarl_jax.types import Environment, Key, MetaAlgorithm, Params, Rollout, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,30 +124,30 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
             key, env, policy, params, task, num_stages, config.num_episodes
         )
 
-    def update(key: Key, state: VaribadState, trials: Rollout):
-        policy_key, belief_key, bonus_key, draw_key = jax.random.split(key, 4)
-        params, optimizer_state, belief_state, bonus_state = state
-        believed = axis.map(beliefs, params.autoencoder, trials)
-        hyper_trials = jax.vmap(with_hyper_states)(trials, believed)
-        surprises = axis.map(
-            surprise,
-            params.autoencoder,
-            (jax.random.split(draw_key, len(trials.reward)), trials, believed),
+    def explored(key: Key, params: Params, bonus_state: Any, trials: Rollout):
+        """Trials of hyper-states, with what exploring is worth in their rewards."""
+        bonus_key, draw_key = jax.random.split(key)
+        believed = axis.map(beliefs, params, trials)
+        draw_keys = jax.random.split(draw_key, len(trials.reward))
+        surprises = axis.map(surprise, params, (draw_keys, trials, believed))
+        trials = jax.vmap(with_hyper_states)(trials, believed)
+        extra, bonus_state, metrics = bonus.update(
+            bonus_key, bonus_state, trials.observation, surprises
         )
-        extra, bonus_state, bonus_metrics = bonus.update(
-            bonus_key, bonus_state, hyper_trials.observation, surprises
+        return trials._replace(reward=trials.reward + extra), bonus_state, metrics
+
+    def update(key: Key, state: VaribadState, trials: Rollout):
+        bonus_key, policy_key, belief_key = jax.random.split(key, 3)
+        autoencoder_params, policy_params = state.params
+        hyper_trials, bonus_state, bonus_metrics = explored(
+            bonus_key, autoencoder_params, state.bonus, trials
         )
         policy_params, optimizer_state, metrics = optimizer.update(
-            policy_key,
-            params.policy,
-            optimizer_state,
-            hyper_trials._replace(reward=trials.reward + extra),
+            policy_key, policy_params, state.optimizer_state, hyper_trials
         )
+        experience = jax.vmap(partial(lives, env))(trials)
         autoencoder_params, belief_state, belief_metrics = learner.update(
-            belief_key,
-            params.autoencoder,
-            belief_state,
-            jax.vmap(partial(lives, env))(trials),
+            belief_key, autoencoder_params, state.beliefs, experience
         )
         params = BeliefParams(autoencoder_params, policy_params)
         state = VaribadState(params, optimizer_state, belief_state, bonus_state)
