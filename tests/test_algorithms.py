@@ -181,7 +181,8 @@ def test_policy_for_all_tasks_learns_when_there_is_one_task():
 
 
 def test_every_algorithm_that_learns_has_a_learning_test():
-    elsewhere = {Rl2Config, TaskEmbeddingConfig}  # tests/test_rl2.py and so on
+    # tests/test_rl2.py, tests/test_task_embedding.py
+    elsewhere = {Rl2Config, TaskEmbeddingConfig}
     assert set(LEARNERS) | elsewhere == set(ALGORITHMS) - {FromScratchConfig}
 
 
