@@ -34,12 +34,13 @@ class TrialNetworks(NamedTuple):
 
     policy: Policy  # of parameters `memory` and `action`
     init_value: Callable[[Key], Params]  # parameters `memory` and `value`
-    # (params, trial [K+1, T, E]) -> the features of each step, [K+1, T, E, H]
-    features: Callable[[Params, Rollout], Array]
+    # (params, trial [K+1, T, E]) -> the features of each step, [K+1, T, E, H], or
+    # whatever else the heads read; a batch of trials puts an axis before
+    features: Callable[[Params, Rollout], Any]
     # (params, features [..., H]) -> distributions [...]
-    action: Callable[[Params, Array], Distribution]
+    action: Callable[[Params, Any], Distribution]
     # (params, features [..., H]) -> values [...]
-    value: Callable[[Params, Array], Array]
+    value: Callable[[Params, Any], Array]
 
 
 def trial_networks(

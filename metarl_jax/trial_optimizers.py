@@ -1,4 +1,4 @@
-"""Outer loops over whole trials: PPO and TRPO for policies with a memory."""
+"""Outer loops over whole trials: PPO and TRPO on policy and value of each step."""
 
 import dataclasses
 from collections.abc import Callable
@@ -87,7 +87,19 @@ def trial_credit(
 def episode_credit(
     value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
 ) -> tuple[Array, Array]:
-    """Credit for what follows in the same episode, for policies that learn nothing."""
+    """Credit for what follows in the same episode.
+
+    For policies that learn nothing from one episode for the next. What a truncated
+    episode would still have brought is bootstrapped.
+
+    Args:
+      value: `trial -> [K+1, T, E]`, of its observations, which are all that it reads.
+      trial: [K+1, T, E].
+      horizon: discount and trace decay.
+
+    Returns:
+      `(advantages, returns)`, [K+1, T, E]; returns are value plus advantage.
+    """
     now = value(trial)
     following = value(trial._replace(observation=trial.next_observation))
     estimate = partial(
@@ -134,7 +146,15 @@ def trial_optimizer(
     axis: TaskAxis,
     credit: Credit = trial_credit,
 ) -> TrialOptimizer:
-    """The optimiser that `config` describes."""
+    """The optimiser that `config` describes.
+
+    Args:
+      networks: policy and value function.
+      config: of the optimiser.
+      horizon: how far a trial looks ahead.
+      axis: how to go over tasks.
+      credit: what an action is credited with; `trial_credit` or `episode_credit`.
+    """
     return _FACTORIES[type(config)](networks, config, horizon, axis, credit)
 
 
@@ -286,7 +306,7 @@ def _remaining(config: MinibatchConfig, iteration: Array) -> Array:
     return jnp.maximum(1 - iteration / config.decay_iterations, 0.0)
 
 
-def _features(networks: TrialNetworks, params: Params, trials: Rollout) -> Array:
+def _features(networks: TrialNetworks, params: Params, trials: Rollout) -> Any:
     """Features of a batch of trials, [B, K+1, T, E, H]."""
     return jax.vmap(partial(networks.features, params))(trials)
 
