@@ -11,6 +11,7 @@ from cattrs.strategies import configure_tagged_union
 from experiments.experiment import Experiment
 from metarl_jax.algorithms import AlgorithmConfig
 from metarl_jax.optimizers import OuterConfig
+from metarl_jax.reward_likelihoods import RewardLikelihood
 from metarl_jax.run_files import write_json
 from metarl_jax.run_logs import CSV_NAME
 from metarl_jax.sequence_models import SequenceConfig
@@ -18,7 +19,8 @@ from metarl_jax.trial_optimizers import TrialOuterConfig
 from metarl_jax.versions import run_versions
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
-for _union in (OuterConfig, TrialOuterConfig, SequenceConfig, AlgorithmConfig):
+_UNIONS = OuterConfig, TrialOuterConfig, SequenceConfig, RewardLikelihood
+for _union in (*_UNIONS, AlgorithmConfig):
     configure_tagged_union(_union, _CONVERTER, tag_name="kind")
 
 
