@@ -21,14 +21,17 @@ EXPERIMENT = Experiment(
                 likelihood=TwoValued(-0.1, 1.0), reward_of="next_observation"
             )
         ),
-        belief_learning=BeliefLearningConfig(learning_rate=2e-3, decay_iterations=600),
+        belief_learning=BeliefLearningConfig(learning_rate=2e-3, decay_iterations=700),
         network=NetworkConfig((128, 64), activation="relu"),
-        discount=0.98,
-        trace_decay=0.9,
+        discount=1.0,
+        trace_decay=0.95,
         outer=TrialProximalConfig(
-            learning_rate=2e-3, decay_iterations=600, value_coefficient=5.0
+            learning_rate=2e-3,
+            decay_iterations=700,
+            value_coefficient=5.0,
+            entropy_coefficient=0.03,
         ),
     ),
-    training=TrainingConfig(num_iterations=600, num_tasks=256),
+    training=TrainingConfig(num_iterations=700, num_tasks=256),
     evaluation=EvaluationConfig(num_tasks=1000, num_adaptation_steps=3, num_episodes=1),
 )
