@@ -91,8 +91,9 @@ def test_every_algorithm_is_built_from_its_config():
     task = NumberedTask(jnp.array(0.5), jnp.array(0))
     for config_type in ALGORITHMS:
         algorithm = make(env, config_type(num_episodes=2), TaskAxis())
-        state = algorithm.init(jax.random.key(0))
-        trial = algorithm.adapt(jax.random.key(1), state.params, task)
+        key = jax.random.key(0)
+        params = jax.eval_shape(algorithm.init, key).params
+        trial = jax.eval_shape(algorithm.adapt, key, params, task)
         assert trial.reward.shape == (config_type().num_adaptation_steps + 1, 1, 2)
 
 
