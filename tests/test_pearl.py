@@ -57,7 +57,7 @@ TARGETS = numbered(TaskDistribution(either_side, either_side), 8)
 
 LEARNING = PearlConfig(
     **SMALL
-    | {"num_updates": 100, "meta_batch": 8, "batch_size": 16, "context_size": 8}
+    | {"num_updates": 60, "meta_batch": 8, "batch_size": 16, "context_size": 8}
     | {"learning_rate": 3e-3, "reward_scale": 1.0, "initial_temperature": 0.1},
     num_adaptation_steps=1,
     num_episodes=4,
