@@ -55,30 +55,45 @@ TARGET = WithNumberedTasks(Target(), 8)
 TARGETS = numbered(TaskDistribution(either_side, either_side), 8)
 
 
+LEARNING = PearlConfig(
+    **SMALL
+    | {"num_updates": 60, "meta_batch": 8, "batch_size": 16, "context_size": 8}
+    | {"learning_rate": 3e-3, "reward_scale": 1.0, "initial_temperature": 0.1},
+    num_adaptation_steps=1,
+    num_episodes=4,
+    kl_weight=0.01,
+)
+
+
 @cache
-def program(config, num_seeds=1, num_iterations=2):
-    """The state at the start, and a compiled function that goes on from a state."""
+def program():
+    """Two seeds at the start, and a compiled function of ten iterations more."""
     axis = TaskAxis()
-    algorithm = make(TARGET, config, axis)
+    algorithm = make(TARGET, LEARNING, axis)
     step = training.meta_step(algorithm, TARGETS.train, axis, num_tasks=4)
-    many = lambda state: jax.lax.scan(
-        lambda state, _: step(state), state, length=num_iterations
-    )
-    settings = training.TrainingConfig(num_seeds=num_seeds)
-    start = training.initial_state(algorithm, settings)
-    return start, probe.quick_jit(lambda state: axis.over_seeds(many, state)[0])
+    ten = lambda state: jax.lax.scan(lambda state, _: step(state), state, length=10)
+    start = training.initial_state(algorithm, training.TrainingConfig(num_seeds=2))
+    return start, probe.quick_jit(lambda state: axis.over_seeds(ten, state)[0])
+
+
+@cache
+def halfway():
+    """The state after ten iterations."""
+    start, train = program()
+    return train(start)
+
+
+@cache
+def trained():
+    """The state after twenty iterations."""
+    _, train = program()
+    return train(halfway())
 
 
 def test_pearl_learns_to_step_to_either_side():
     """No policy that does not know the task returns more than -0.8."""
-    fast = {"num_updates": 100, "meta_batch": 8, "batch_size": 16, "context_size": 8}
-    fast |= {"learning_rate": 3e-3, "reward_scale": 1.0, "initial_temperature": 0.1}
-    config = PearlConfig(
-        **SMALL | fast, num_adaptation_steps=1, num_episodes=4, kl_weight=0.01
-    )
-    start, train = program(config, num_iterations=20)
-    params = jax.tree.map(lambda leaf: leaf[0], train(start).train_state.params)
-    algorithm = make(TARGET, config, TaskAxis())
+    algorithm = make(TARGET, LEARNING, TaskAxis())
+    params = jax.tree.map(lambda leaf: leaf[0], trained().train_state.params)
     tasks = NumberedTask(jnp.array([0.8, -0.8]), jnp.array([-1, -1]))
     keys = jax.random.split(jax.random.key(3), (50, 2))
     adapt = jax.vmap(jax.vmap(algorithm.adapt, (0, None, 0)), (0, None, None))
@@ -86,6 +101,31 @@ def test_pearl_learns_to_step_to_either_side():
     before, after = reward.mean(axis=(0, 1, 3, 4))
     assert before < -0.75
     assert after > -0.3
+
+
+def raw(state):
+    """The leaves, as arrays of numbers."""
+    state = state._replace(key=jax.random.key_data(state.key))
+    return list(map(np.asarray, jax.tree.leaves(state)))
+
+
+def test_run_goes_on_bit_for_bit_with_its_replay(tmp_path):
+    start, train = program()
+    Checkpoints(tmp_path).save(10, halfway())
+    resumed = train(Checkpoints(tmp_path).restore(start))
+    # 20 iterations of 4 tasks, trials of 2 stages with 4 rows of one step
+    assert resumed.train_state.replay.count.sum(1).tolist() == [20 * 4 * 8] * 2
+    for leaf, other in zip(raw(trained()), raw(resumed), strict=True):
+        assert leaf.tobytes() == other.tobytes()
+
+
+def test_seeds_side_by_side_do_not_know_of_each_other():
+    start, train = program()
+    swapped = train(jax.tree.map(lambda leaf: leaf[::-1], start))
+    for leaf, other in zip(raw(halfway()), raw(swapped), strict=True):
+        np.testing.assert_array_equal(leaf, other[::-1])
+    actions = halfway().train_state.replay.transitions.action
+    assert not np.allclose(actions[0], actions[1])
 
 
 NAMED = {"context_reward": "sparse_reward", "critic_reward": "dense_reward"}
@@ -197,27 +237,6 @@ def test_training_explores_with_noise():
     _, _, trials = collected()
     first = trials.action[:, 0, 0].reshape(-1, 2)
     assert np.all(np.std(first, axis=0) > 0.3)
-
-
-def test_run_goes_on_bit_for_bit_with_its_replay(tmp_path):
-    start, train = program(PearlConfig(**SMALL), num_seeds=2)
-    half = train(start)
-    Checkpoints(tmp_path).save(2, half)
-    resumed = train(Checkpoints(tmp_path).restore(start))
-    assert resumed.train_state.replay.count.sum(1).tolist() == [4 * 4 * 3] * 2
-    raw = lambda state: jax.tree.leaves(state._replace(key=()))
-    for leaf, other in zip(raw(train(half)), raw(resumed), strict=True):
-        assert np.asarray(leaf).tobytes() == np.asarray(other).tobytes()
-
-
-def test_seeds_side_by_side_equal_single_runs():
-    start, train = program(PearlConfig(**SMALL), num_seeds=2)
-    together = train(start).train_state
-    start, train = program(PearlConfig(**SMALL))
-    first = jax.tree.map(lambda leaf: leaf[:1], together)
-    assert probe.relative_error(first, train(start).train_state) < 1e-4
-    actions = together.replay.transitions.action
-    assert not np.allclose(actions[0], actions[1])
 
 
 def test_encoder_reads_what_it_is_told_to():
