@@ -43,7 +43,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/rl2_trpo": Budget(10_240, 400, 2),
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
-        "bandit-n100-k50/rl2_gru": Budget(51_200, 1000, 2),
+        "bandit-n100-k50/rl2_gru": Budget(51_200, 1500, 2),
         "bandit-n100-*/rl2_gru": Budget(51_200, 800, 2),
         "mdp-N10/rl2_gru": Budget(51_200, 1000, 1),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
@@ -75,7 +75,6 @@ _SHORT = Rates(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten step
 _RATES = {
     "bandit-n100-k5": Rates(0.97, entropy_coefficient=0.01, value_coefficient=20.0),
     "bandit-n100-k10": Rates(0.97, entropy_coefficient=0.015, value_coefficient=20.0),
-    "bandit-n100-k50": Rates(0.97, entropy_coefficient=0.015, value_coefficient=5.0),
     "bandit-*": Rates(trace_decay=0.97, entropy_coefficient=0.03),
     "mdp-*": Rates(trace_decay=0.95, entropy_coefficient=0.03, learning_rate=2e-3),
     "gridnavi": Rates(trace_decay=0.97, entropy_coefficient=0.01),
@@ -107,8 +106,7 @@ def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
 
 def rl2_gru(cell: Cell, num_iterations: int) -> Learner:
     """RL^2 with more units where there is more to remember."""
-    is_large = cell.table == "mdps" or cell.name == "bandit-n100-k50"
-    return rl2(GruConfig(128 if is_large else 64), cell, num_iterations)
+    return rl2(GruConfig(128 if cell.table == "mdps" else 64), cell, num_iterations)
 
 
 def rl2_trpo(cell: Cell, num_iterations: int) -> Learner:
