@@ -34,7 +34,7 @@ def numbered(tasks: TaskDistribution, num_tasks: int) -> TaskDistribution:
     """Training tasks out of a finite set, each of which has a number.
 
     Args:
-      tasks: training task i is `tasks.train(jax.random.fold_in(jax.random.key(0), i))`.
+      tasks: training task i is always drawn with the same key.
       num_tasks: how many there are; each is drawn equally often.
 
     Returns:
@@ -43,8 +43,7 @@ def numbered(tasks: TaskDistribution, num_tasks: int) -> TaskDistribution:
 
     def train(key):
         number = jax.random.randint(key, (), 0, num_tasks, jnp.int32)
-        task = tasks.train(jax.random.fold_in(jax.random.key(0), number))
-        return NumberedTask(task, number)
+        return NumberedTask(tasks.train(_training_key(number)), number)
 
     def unseen(sample):
         return lambda key: NumberedTask(sample(key), jnp.int32(-1))
@@ -63,6 +62,15 @@ def numbered(tasks: TaskDistribution, num_tasks: int) -> TaskDistribution:
         ood=tasks.ood and unseen(tasks.ood),
         fixed={name: unseen_set(batch) for name, batch in tasks.fixed.items()},
     )
+
+
+def _training_key(number):
+    """Of a training task: one that splitting the key of a test's seed never gives.
+
+    `jax.random.split(key, n)[i]` is `fold_in(key, i)`, so that the keys of a test with
+    seed 0 are those of `fold_in(key(0), i)`.
+    """
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(0), -1), number)
 
 
 def without_number(task: Any) -> Any:

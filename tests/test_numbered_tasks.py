@@ -11,6 +11,7 @@ from envs.wrappers import TaskInObservation, WithNumberedTasks
 from experiments.experiment import Experiment, build
 from metarl_jax import checks
 from metarl_jax.algorithms import MultiTaskConfig
+from metarl_jax.evaluation import EvaluationConfig, held_out_tasks
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.training import TrainingConfig, collect_trials
 
@@ -28,9 +29,17 @@ def test_training_draws_each_of_the_tasks_and_always_the_same_for_a_number():
     np.testing.assert_array_equal(found, [0, 1, 2, 3])
     assert counts.min() > 80
     for number in range(4):
-        key = jax.random.fold_in(jax.random.key(0), number)
-        expected = jnp.broadcast_to(tasks.train(key), (counts[number], 2))
-        np.testing.assert_allclose(goals[numbers == number], expected, rtol=1e-6)
+        assert np.ptp(goals[numbers == number], axis=0).max() == 0
+
+
+def test_no_task_of_a_test_is_one_of_training():
+    _, tasks = envs.make("point")
+    some = numbered(tasks, 100)
+    goals, _ = drawn(some.train, 2000)
+    for seed in range(4):
+        config = EvaluationConfig(seed=seed, num_tasks=100)
+        held_out = held_out_tasks(some, config).task
+        assert not set(map(tuple, held_out.tolist())) & set(map(tuple, goals.tolist()))
 
 
 def test_held_out_tasks_are_as_before_and_have_no_number():
