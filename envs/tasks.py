@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+_TRAINING = 2**31 - 1  # more than there are tasks in any test
+
 
 class TaskDistribution(NamedTuple):
     """p(T): where tasks come from, for training and for each kind of test.
@@ -70,7 +72,7 @@ def _training_key(number):
     `jax.random.split(key, n)[i]` is `fold_in(key, i)`, so that the keys of a test with
     seed 0 are those of `fold_in(key(0), i)`.
     """
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(0), -1), number)
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(0), _TRAINING), number)
 
 
 def without_number(task: Any) -> Any:
