@@ -131,9 +131,28 @@ COMPARISON = Comparison(
             ),
             num_tasks=64,
         ),
+        # as on the half circle, with the dense reward that is also tested
         "pearl": Row(
-            PearlConfig(num_adaptation_steps=3, num_updates=50),
-            num_tasks=20,
+            PearlConfig(
+                num_adaptation_steps=3,
+                num_context_stages=4,
+                context_size=100,
+                num_updates=100,
+                batch_size=64,
+                meta_batch=10,
+                learning_rate=1e-3,
+                discount=0.9,
+                reward_scale=1.0,
+                initial_temperature=0.1,
+                kl_weight=2e-3,
+                policy=NetworkConfig(
+                    (64, 64), "relu", state_dependent_std=True, squash=True
+                ),
+                critic=NetworkConfig((64, 64), "relu"),
+                encoder=NetworkConfig(
+                    (64, 64), "relu", state_dependent_std=True, initial_std=3.0
+                ),
+            ),
             num_training_tasks=100,
         ),
         # an embedding has few numbers, and so its steps are long
