@@ -239,6 +239,16 @@ def test_rows_at_equal_seconds_are_measured_once_and_say_so(tmp_path):
     assert "0.5 seconds of training a seed" in (tmp_path / "table.md").read_text()
 
 
+@pytest.mark.parametrize(
+    "name, num_episodes", [("point", 40), ("half_cheetah_velocity", 10)]
+)
+def test_pearl_believes_after_one_episode_a_step_and_others_after_the_base(
+    name, num_episodes
+):
+    tested = lambda row: experiments.load(f"{name}:{row}").evaluation.num_episodes
+    assert (tested("pearl"), tested("maml")) == (1, num_episodes)
+
+
 @pytest.mark.parametrize("name", experiments.COMPARISONS)
 def test_rows_of_a_comparison_take_the_same_steps(name, monkeypatch):
     """A point stands for the half-cheetah: its steps are counted, not simulated."""
