@@ -19,7 +19,13 @@ from metarl_jax import belief_plots, evaluation
 from metarl_jax.belief_plots import GoalPanel
 from metarl_jax.beliefs import Belief
 from metarl_jax.checks import require
-from metarl_jax.probes import NUM_FOLDS, principal_plane, probe_curve
+from metarl_jax.probes import (
+    NUM_FOLDS,
+    num_distinct,
+    principal_plane,
+    probe_curve,
+    task_folds,
+)
 from metarl_jax.run_files import write_json
 from metarl_jax.types import Array, Key, Params, Rollout, Task
 
@@ -67,11 +73,16 @@ def infer(key: Key, agent: TrainedAgent, tasks: Task) -> Inference:
         trial = algorithm.adapt(entry[0], params, entry[1])
         return trial, algorithm.beliefs(params, trial)
 
-    parameters = jax.vmap(lambda task: ravel_pytree(task)[0])(without_number(tasks))
+    parameters = _parameters(tasks)
     keys = jax.random.split(key, len(parameters))
     axis = agent.problem.axis.local()
     play = jax.jit(lambda params, entries: axis.map(one, params, entries))
     return Inference(*play(agent.params, (keys, tasks)), parameters.astype(float))
+
+
+def _parameters(tasks: Task) -> Array:
+    """The numbers that a task is made of, [M, P]."""
+    return jax.vmap(lambda task: ravel_pytree(task)[0])(without_number(tasks))
 
 
 def _check(problem: Problem) -> None:
@@ -82,23 +93,33 @@ def _check(problem: Problem) -> None:
 
 
 def _held_out(experiment: Experiment, problem: Problem, options) -> Task:
-    config = dataclasses.replace(experiment.evaluation, num_tasks=options.num_tasks)
+    config = dataclasses.replace(
+        experiment.evaluation,
+        task_set=options.task_set or experiment.evaluation.task_set,
+        num_tasks=options.num_tasks,
+    )
     tasks = evaluation.held_out_tasks(problem.tasks, config)
     num_tasks = len(jax.tree.leaves(tasks)[0])
     require(
         0 <= options.trial < num_tasks,
         f"--trial must be from 0 to {num_tasks - 1}, not {options.trial}",
     )
+    distinct = num_distinct(_parameters(tasks))
+    is_fixed = config.task_set in problem.tasks.fixed
+    mend = "" if is_fixed else "raise --num-tasks, or "
     require(
-        num_tasks >= NUM_FOLDS,
-        f"a probe needs {NUM_FOLDS} tasks or more, not {num_tasks}: raise --num-tasks",
+        distinct >= NUM_FOLDS,
+        f"a probe needs {NUM_FOLDS} distinct tasks or more, not {distinct}: {mend}name "
+        "another --task-set",
     )
     return tasks
 
 
 def _probe(inference: Inference, out: Path) -> dict[str, Any]:
     """What can be read from the beliefs; draws reading.png and embeddings.png."""
-    r_squared = jax.jit(probe_curve)(inference.beliefs.mean, inference.parameters)
+    parameters = inference.parameters
+    folds = task_folds(parameters)
+    r_squared = jax.jit(probe_curve)(inference.beliefs.mean, parameters, folds)
     spread = jnp.mean(jnp.sqrt(inference.beliefs.variance), axis=(0, 3, 4))
     last = inference.beliefs.mean[:, -1, -1, 0]
     plane, parts = principal_plane(last)

@@ -22,6 +22,7 @@ class Options:
 
     run_dir: tyro.conf.Positional[Path]
     out: Path | None = None  # RUN_DIR/beliefs by default
+    task_set: str | None = None  # as in the run's evaluation by default
     num_tasks: int = 100  # held-out tasks; fixed sets have their own number
     num_samples: int = 64  # embeddings drawn from a belief to decode it
     trial: int = 0  # the number of the task whose trial is drawn

@@ -1,15 +1,18 @@
 """Half-cheetahs that are to run at an unknown velocity, on one simulator.
 
-All are tested with two steps of adaptation: of a gradient on ten episodes, or the
-second and the third episode of lives that each have a memory or a belief of their own.
+All are tested with two steps of adaptation, but not with the same data: gradient
+methods adapt to ten episodes a step, PEARL, RL^2 and VariBAD to one. PEARL is trained
+on 100 fixed tasks, the others on tasks drawn anew.
 """
+
+import dataclasses
 
 from experiments.comparison import Comparison, Row
 from experiments.experiment import Experiment
+from experiments.pearl_half_cheetah_velocity import EXPERIMENT as PEARL
 from metarl_jax.algorithms import (
     MamlConfig,
     MultiTaskConfig,
-    PearlConfig,
     PrompConfig,
     Rl2Config,
     VaribadConfig,
@@ -82,9 +85,10 @@ COMPARISON = Comparison(
             num_tasks=32,
         ),
         "pearl": Row(
-            PearlConfig(replay_capacity=10_000),
+            dataclasses.replace(PEARL.algorithm, num_episodes=1),
             num_tasks=10,
             num_training_tasks=100,
+            num_test_episodes=1,
         ),
         "multi_task": Row(_UNADAPTED),
         "oracle": Row(_UNADAPTED, observe_task=True),

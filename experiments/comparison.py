@@ -4,6 +4,7 @@ import dataclasses
 
 from experiments.experiment import Experiment, build, env_steps_per_iteration
 from metarl_jax.algorithms import AlgorithmConfig, FromScratchConfig
+from metarl_jax.evaluation import EvaluationConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Row:
     # True: the policy is told the task, and tested without adaptation
     observe_task: bool = False
     num_training_tasks: int = 0  # of a finite set; 0: drawn anew each time
+    num_test_episodes: int | None = None  # E of the test; None: as in the base
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,16 +69,13 @@ class Comparison:
             raise ValueError(f"no row '{name}'; choose from {', '.join(self.rows)}")
         row = self.rows[name]
         num_tasks = row.num_tasks or self.base.training.num_tasks
-        evaluation = self.base.evaluation
-        if row.observe_task:
-            evaluation = dataclasses.replace(evaluation, num_adaptation_steps=0)
         experiment = dataclasses.replace(
             self.base,
             description=f"{name}: {self.base.description}",
             algorithm=row.algorithm,
             observe_task=row.observe_task,
             num_training_tasks=row.num_training_tasks,
-            evaluation=evaluation,
+            evaluation=self._evaluation(row),
             training=dataclasses.replace(
                 self.base.training,
                 num_tasks=num_tasks,
@@ -93,6 +92,14 @@ class Comparison:
             for name, row in self.rows.items()
             if _learns(row.algorithm) and not row.observe_task
         ]
+
+    def _evaluation(self, row: Row) -> EvaluationConfig:
+        config = self.base.evaluation
+        return dataclasses.replace(
+            config,
+            num_adaptation_steps=0 if row.observe_task else config.num_adaptation_steps,
+            num_episodes=row.num_test_episodes or config.num_episodes,
+        )
 
 
 def learns(experiment: Experiment) -> bool:

@@ -65,7 +65,8 @@ interval over seeds and tasks. {}Of training: environment steps of a seed; wall-
 seconds divided by seeds, all and without compiling (the median iteration, times their
 number); the most memory of the process.
 """
-_EQUAL_SECONDS = "Each row had {} of training a seed, without compiling. "
+_PLANNED = "planned for {:g} seconds of training"
+_EQUAL_SECONDS = f"Each row was {_PLANNED} a seed; taken: column 's compiled'. "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,9 +98,14 @@ class Results(RowFolder):
         done = {name: self.summary.of(row) for name, row in good(rows).items()}
         if done:
             self._draw(plots.comparison(done), "adaptation.png")
-        trained = [name for name in done if rows[name]["env_steps"]]
-        if trained:
-            curves = {name: self._learning_curve(name) for name in trained}
+        length = "env_steps" if self.seconds is None else "compiled_seconds_per_seed"
+        trained = {name: rows[name][length] for name in done if rows[name]["env_steps"]}
+        curves = {
+            name: self._learning_curve(name, cost)
+            for name, cost in trained.items()
+            if cost is not None
+        }
+        if curves:
             unit = "environment steps" if self.seconds is None else "seconds"
             self._draw(plots.learning_curves(curves, unit), "learning.png")
 
@@ -118,25 +124,20 @@ class Results(RowFolder):
         return markdown(heads, lines)
 
     def _legend(self) -> str:
-        equal = _EQUAL_SECONDS.format(self._time()) if self.seconds else ""
+        equal = _EQUAL_SECONDS.format(self.seconds) if self.seconds else ""
         return _LEGEND.format(self.summary.name, equal)
-
-    def _time(self) -> str:
-        return f"{self.seconds:g} seconds"
 
     def _draw(self, figure, name: str) -> None:
         if self.seconds is not None:
-            figure.suptitle(f"{self._time()} of training")
+            figure.suptitle(_PLANNED.format(self.seconds))
         figure.savefig(self.path / name, dpi=150)
 
-    def _learning_curve(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps or seconds [I], and returns at the last stage [S, I]."""
+    def _learning_curve(self, name: str, cost: float) -> tuple[np.ndarray, np.ndarray]:
+        """What it has cost so far [I], of all its cost, and last returns [S, I]."""
         metrics = read_metrics(self.path / name / CSV_NAME)
         last = [name for name in metrics if name.startswith("return_")][-1]
         steps = metrics["env_steps"][0]
-        if self.seconds is not None:
-            steps = self.seconds * steps / steps[-1]
-        return steps, metrics[last]
+        return cost * steps / steps[-1], metrics[last]
 
     def _with_compiled_seconds(self, name: str, row: dict[str, Any]) -> dict[str, Any]:
         if "failed" in row:

@@ -2,6 +2,8 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 
 from metarl_jax.checks import require
 from metarl_jax.types import Array
@@ -11,46 +13,70 @@ _PENALTY = 1e-3  # on squared coefficients of features with variance 1
 _SMALLEST_SCALE = 1e-6  # below it a feature is constant but for rounding
 
 
-def probe_curve(means: Array, parameters: Array) -> Array:
+def num_distinct(parameters: ArrayLike) -> int:
+    """How many different tasks there are among `parameters`, [M, P]."""
+    return len(np.unique(parameters, axis=0))
+
+
+def task_folds(parameters: ArrayLike) -> np.ndarray:
+    """Divides tasks into `NUM_FOLDS` folds, those that are the same into one.
+
+    Args:
+      parameters: of the tasks, [M, P].
+
+    Returns:
+      The fold of each task, int [M].
+
+    Raises:
+      ValueError: if there are fewer distinct tasks than folds.
+    """
+    number = num_distinct(parameters)
+    require(
+        number >= NUM_FOLDS,
+        f"a probe needs {NUM_FOLDS} distinct tasks or more, not {number}",
+    )
+    _, first, distinct = np.unique(
+        parameters, axis=0, return_index=True, return_inverse=True
+    )
+    by_appearance = np.argsort(np.argsort(first))
+    return by_appearance[distinct.reshape(-1)] % NUM_FOLDS
+
+
+def probe_curve(means: Array, parameters: Array, folds: ArrayLike) -> Array:
     """`probe_r_squared` at each step of a trial, each with a probe of its own.
 
     Args:
       means: of beliefs, [M, K+1, T, E, Z].
       parameters: of the tasks, [M, P].
+      folds: of the tasks, as `task_folds` divides them, [M].
 
     Returns:
       [K+1, T, P].
     """
-    of_step = lambda features: probe_r_squared(features, parameters)
+    of_step = lambda features: probe_r_squared(features, parameters, folds)
     return jax.vmap(jax.vmap(of_step, in_axes=1), in_axes=1)(means)
 
 
-def probe_r_squared(features: Array, parameters: Array) -> Array:
+def probe_r_squared(features: Array, parameters: Array, folds: ArrayLike) -> Array:
     """How well a linear map reads the parameters of tasks that it was not fitted to.
 
-    Ridge regression on standardised features, fitted to four fifths of the tasks and
-    tested on the rest, five times. R^2 = 1 - (squared errors) / (squared distances to
+    Ridge regression on standardised features, fitted to all folds but one and tested on
+    that one, for each. R^2 = 1 - (squared errors) / (squared distances to
     the mean of those that were fitted): 1 where all can be read, 0 where nothing is
     better than that mean, below 0 where the probe is misled.
 
     Args:
       features: [M, E, Z]; all E of a task are on the same side of the split.
       parameters: [M, P].
+      folds: of the tasks, as `task_folds` divides them, [M].
 
     Returns:
       [P]; NaN for a parameter that does not vary.
-
-    Raises:
-      ValueError: if there are fewer tasks than folds.
     """
-    num_tasks, num_rows, size = features.shape
-    require(
-        num_tasks >= NUM_FOLDS,
-        f"a probe needs {NUM_FOLDS} tasks or more, not {num_tasks}",
-    )
+    _, num_rows, size = features.shape
     rows = features.reshape(-1, size)
     targets = jnp.repeat(parameters, num_rows, axis=0)
-    fold_of_row = jnp.repeat(jnp.arange(num_tasks) % NUM_FOLDS, num_rows)
+    fold_of_row = jnp.repeat(jnp.asarray(folds), num_rows)
     errors, totals = jax.vmap(
         lambda fold: _errors(rows, targets, (fold_of_row != fold).astype(float))
     )(jnp.arange(NUM_FOLDS))

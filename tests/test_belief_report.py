@@ -155,9 +155,9 @@ def small_varibad():
     )
 
 
-def saved_untrained(path, algorithm):
+def saved_untrained(path, algorithm, **changes):
     """The folder of a run that was stopped before its first iteration."""
-    experiment = dataclasses.replace(GRID, algorithm=algorithm)
+    experiment = dataclasses.replace(GRID, algorithm=algorithm, **changes)
     directory = RunDirectory(path)
     directory.create("untrained", experiment)
     state = build(experiment).initial_state(experiment.training)
@@ -167,7 +167,7 @@ def saved_untrained(path, algorithm):
 
 def test_report_of_varibad_on_a_grid_has_curves_and_figures(tmp_path):
     saved_untrained(tmp_path / "run", small_varibad())
-    said = report(Options(tmp_path / "run", num_tasks=5, num_samples=3))
+    said = report(Options(tmp_path / "run", num_tasks=30, num_samples=3))
     out = tmp_path / "run" / "beliefs"
     for name in ("goals.png", "reading.png", "embeddings.png"):
         assert (out / name).stat().st_size > 1000
@@ -180,9 +180,21 @@ def test_report_of_varibad_on_a_grid_has_curves_and_figures(tmp_path):
     np.testing.assert_allclose(results["total_variation"], by_step.mean(), rtol=1e-5)
     assert f"mean total variation: {results['total_variation']:.4f}" in said
     assert len(said.splitlines()) == 5
-    np.testing.assert_allclose(results["r_squared"][0][0], 0, atol=0.3)  # no data yet
+    np.testing.assert_allclose(results["r_squared"][0][0], 0, atol=1e-6)
+    np.testing.assert_allclose(results["standard_deviation"][0][0], 1, rtol=1e-6)
     with pytest.raises(ValueError, match="--trial must be from 0 to 4, not 5"):
         report(Options(tmp_path / "run", num_tasks=5, trial=5))
+
+
+@pytest.mark.parametrize(
+    "task_set, mend",
+    [("corners", "name another --task-set"), ("test", "raise --num-tasks, or name")],
+)
+def test_too_few_distinct_tasks_are_refused_with_what_helps(tmp_path, task_set, mend):
+    corners = {"environment": "point_corners", "environment_options": {"horizon": 4}}
+    saved_untrained(tmp_path, small_varibad(), **corners)
+    with pytest.raises(ValueError, match=f"5 distinct tasks or more, not .: {mend}"):
+        report(Options(tmp_path, task_set=task_set, num_tasks=40))
 
 
 @pytest.mark.parametrize("option", ["num_tasks", "num_samples"])

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import experiments
@@ -211,6 +212,31 @@ def test_row_of_which_no_iteration_fits_is_refused(tmp_path):
         plan(options)
 
 
+def test_learning_curve_is_drawn_against_the_seconds_that_were_taken(
+    tmp_path, monkeypatch
+):
+    """Planned for 10 seconds, of 4 iterations; each then took 3, and not 2.5."""
+    from metarl_jax import plots
+
+    curves, draw = {}, plots.learning_curves
+    drawn = lambda given, unit: curves.update(given) or draw(given, unit)
+    monkeypatch.setattr(plots, "learning_curves", drawn)
+    _, results = plan(measured(tmp_path, "maml", 10.0, 2.5))
+    results.prepare(["maml"])
+    rows = [f"{i},0,{9 + 3 * i},{8 * i + 8},{i}" for i in range(4)]
+    lines = ["iteration,seed,seconds,env_steps,return_1", *rows]
+    (tmp_path / "maml" / "metrics.csv").write_text("\n".join(lines) + "\n")
+    costs = dict.fromkeys(["env_steps", "seconds_per_seed", "peak_memory_mb"], 32)
+    scores = {"return_by_step": [0.0], "interval_by_step": [[0.0, 0.0]]}
+    results.record("maml", scores | costs)
+    results.write()
+    seconds, returns = curves["maml"]
+    np.testing.assert_allclose(seconds, [3, 6, 9, 12])
+    np.testing.assert_array_equal(returns, [[0, 1, 2, 3]])
+    table = " ".join((tmp_path / "table.md").read_text().split())
+    assert "for 10 seconds of training a seed; taken: column 's compiled'" in table
+
+
 def test_seconds_of_an_iteration_are_those_of_a_seed_without_compiling(monkeypatch):
     """Chunks of 2 iterations of 4 seeds end after 50 s, and then after 8 s each."""
     from experiments import equal_seconds
@@ -237,6 +263,16 @@ def test_rows_at_equal_seconds_are_measured_once_and_say_so(tmp_path):
     row = json.loads((tmp_path / "results.json").read_text())["multi_task"]
     assert row["env_steps"] == trained.num_iterations * STEPS // 4
     assert "0.5 seconds of training a seed" in (tmp_path / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "name, num_episodes", [("point", 40), ("half_cheetah_velocity", 10)]
+)
+def test_pearl_believes_after_one_episode_a_step_and_others_after_the_base(
+    name, num_episodes
+):
+    tested = lambda row: experiments.load(f"{name}:{row}").evaluation.num_episodes
+    assert (tested("pearl"), tested("maml")) == (1, num_episodes)
 
 
 @pytest.mark.parametrize("name", experiments.COMPARISONS)

@@ -9,9 +9,13 @@ import pytest
 from metarl_jax import probes
 from metarl_jax.beliefs import Belief
 from metarl_jax.decoded_goals import Goals, decoded_goals, total_variation
-from metarl_jax.probes import principal_plane, probe_curve
+from metarl_jax.probes import principal_plane, probe_curve, task_folds
 
-probe_r_squared = probe.quick_jit(probes.probe_r_squared)
+compiled_r_squared = probe.quick_jit(probes.probe_r_squared)
+
+
+def probe_r_squared(features, parameters):
+    return compiled_r_squared(features, parameters, task_folds(parameters))
 
 
 def noise(seed, *shape):
@@ -49,6 +53,16 @@ def test_probe_is_not_tested_on_rows_of_tasks_that_it_was_fitted_to():
     assert read[0] < 0.05
 
 
+def test_tasks_that_are_the_same_are_on_the_same_side():
+    """Names of 20 tasks, each of which is there five times, in any order."""
+    drawn = np.random.RandomState(2).permutation(np.repeat(np.arange(20), 5))
+    read = probe_r_squared(jnp.eye(20)[drawn][:, None], noise(0, 20, 1)[drawn])
+    assert read[0] < 0.05
+    folds = task_folds(noise(0, 20, 1)[drawn])
+    assert all(len(set(folds[drawn == task])) == 1 for task in range(20))
+    np.testing.assert_array_equal(np.bincount(folds), [20] * 5)
+
+
 def test_parameter_that_does_not_vary_has_no_r_squared():
     tasks = noise(0, 20, 1)
     both = jnp.concatenate([tasks, jnp.ones((20, 1))], axis=1)
@@ -57,8 +71,9 @@ def test_parameter_that_does_not_vary_has_no_r_squared():
 
 
 def test_probe_of_too_few_tasks_is_refused():
-    with pytest.raises(ValueError, match="a probe needs 5 tasks or more, not 4"):
-        probe_r_squared(noise(0, 4, 1, 2), noise(1, 4, 1))
+    four = jnp.tile(noise(1, 4, 1), (10, 1))
+    with pytest.raises(ValueError, match="needs 5 distinct tasks or more, not 4"):
+        task_folds(four)
 
 
 def test_curve_has_a_probe_for_each_step():
@@ -67,7 +82,8 @@ def test_curve_has_a_probe_for_each_step():
     known = jnp.arange(4).reshape(2, 2, 1, 1) >= 2
     means = jnp.where(known, tasks[:, None, None, None], 0.0)
     expected = np.repeat([[[0.0], [0.0]], [[1.0], [1.0]]], 2, axis=2)
-    np.testing.assert_allclose(probe_curve(means, tasks), expected, atol=1e-4)
+    curve = probe_curve(means, tasks, task_folds(tasks))
+    np.testing.assert_allclose(curve, expected, atol=1e-4)
 
 
 def test_principal_plane_of_a_stretched_and_rotated_cross_is_the_cross():
