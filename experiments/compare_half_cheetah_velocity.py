@@ -84,8 +84,16 @@ COMPARISON = Comparison(
             ),
             num_tasks=32,
         ),
+        # fewer and smaller steps than there, for a CPU
         "pearl": Row(
-            dataclasses.replace(PEARL.algorithm, num_episodes=1),
+            dataclasses.replace(
+                PEARL.algorithm,
+                num_episodes=1,
+                num_updates=100,
+                batch_size=64,
+                meta_batch=10,
+                learning_rate=1e-3,
+            ),
             num_tasks=10,
             num_training_tasks=100,
             num_test_episodes=1,
