@@ -77,6 +77,16 @@ def test_two_valued_likelihood_by_hand():
     np.testing.assert_allclose(likelihood.error(output, -0.1), np.log(4), rtol=1e-6)
 
 
+def test_rewards_beyond_the_two_values_count_as_the_nearer_one():
+    """So that no output makes the error negative."""
+    likelihood = TwoValued(-0.1, 1.0)
+    for output in jnp.array([-30.0, 0.5, 30.0]):
+        for beyond, nearer in ((7.0, 1.0), (-3.0, -0.1)):
+            error = likelihood.error(output, beyond)
+            assert error == likelihood.error(output, nearer)
+            assert error >= 0
+
+
 def test_squared_error_counts_in_units_of_its_scale():
     likelihood = SquaredError(scale=0.5)
     np.testing.assert_allclose(likelihood.error(jnp.array(1.0), 2.5), 9.0)
