@@ -30,7 +30,7 @@ class PointHalfCircle:
 
     References:
       Rakelly et al., Efficient Off-Policy Meta-Reinforcement Learning via Probabilistic
-      Context Variables (2019), section 6.3, https://arxiv.org/abs/1903.08254
+      Context Variables (2019), https://arxiv.org/abs/1903.08254
     """
 
     def __init__(self, horizon: int, goal_radius: float, reward: str):
@@ -66,8 +66,7 @@ def make(
 
     Args:
       horizon: T; 20 as published.
-      goal_radius: of the region that pays; 0.2 as in the public code. The figure of the
-        paper has 0.3.
+      goal_radius: of the region that pays; 0.2 as in the public code. 0.3 is also used.
       reward: `sparse` or `dense`: which of the two is the reward.
     """
     env = PointHalfCircle(

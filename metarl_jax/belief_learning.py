@@ -12,7 +12,7 @@ from metarl_jax.lives import Life
 from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_autoencoder import TrialAutoencoder
-from metarl_jax.trial_buffer import TrialBuffer, add, empty, sample
+from metarl_jax.trial_buffer import TrialBuffer, add, sample
 from metarl_jax.types import Array, Key, Metrics, Params
 
 
@@ -46,8 +46,8 @@ class BeliefLearningState(NamedTuple):
 class BeliefLearner(NamedTuple):
     """Improves the parameters of a trial autoencoder."""
 
-    # (params, the shapes of a life) -> state
-    init: Callable[[Params, Life], BeliefLearningState]
+    # (params, a buffer without data) -> state
+    init: Callable[[Params, TrialBuffer], BeliefLearningState]
     # (key, params, state, new lives [N, E, L, ...]) -> (params, state, metrics)
     update: Callable[
         [Key, Params, BeliefLearningState, Life],
@@ -76,16 +76,12 @@ def belief_learner(
 
     descent = minibatch_descent(loss, config, axis)
 
-    def init(params: Params, life: Life) -> BeliefLearningState:
-        return BeliefLearningState(
-            descent.init(params), empty(life, config.buffer_size)
-        )
+    def init(params: Params, buffer: TrialBuffer) -> BeliefLearningState:
+        return BeliefLearningState(descent.init(params), buffer)
 
     def update(key: Key, params: Params, state: BeliefLearningState, new: Life):
         draw_key, loss_key, order_key = jax.random.split(key, 3)
-        merged = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), new)
-        stored = jax.tree.map(lambda leaf: leaf[: config.num_stored], merged)
-        buffer = add(state.buffer, stored)
+        buffer = add(state.buffer, _first_lives(new, config.num_stored))
         number = config.batch_size * config.num_minibatches
         drawn = sample(draw_key, buffer, number)
         batch = jax.random.split(loss_key, number), drawn
@@ -97,3 +93,14 @@ def belief_learner(
         return params, BeliefLearningState(optimizer_state, buffer), metrics
 
     return BeliefLearner(init, update)
+
+
+def _first_lives(new: Life, number: int) -> Life:
+    """Of lives [N, E, L, ...] the first, [number, L, ...], of as many tasks as can be.
+
+    The first life of all tasks comes first, then the second.
+    """
+    by_life = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), new)
+    return jax.tree.map(
+        lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:number], by_life
+    )

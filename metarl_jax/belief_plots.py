@@ -24,7 +24,7 @@ def goals_over_time(panels: Sequence[GoalPanel]) -> Figure:
     """Beliefs over the goal on a grid at some steps, the exact ones below.
 
     Returns:
-      A `Figure` after figure 4 of Zintgraf et al. (2020).
+      A `Figure` after that of the gridworld's beliefs in Zintgraf et al. (2020).
     """
     count = len(panels)
     figure = Figure(figsize=(1.5 * count + 1.2, 3.8), layout="constrained")

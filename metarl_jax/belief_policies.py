@@ -47,6 +47,14 @@ def hyper_state(observation: Array, belief: Belief, elapsed: Array) -> Array:
     return jnp.concatenate(vectors)
 
 
+def without_time(states: Array) -> Array:
+    """Hyper-states [..., H], but for the fraction of the trial: [..., H - 1].
+
+    The same observation and belief at another time are nothing new.
+    """
+    return states[..., :-1]
+
+
 def with_hyper_states(trial: Rollout, beliefs: Belief) -> Rollout:
     """A trial [K+1, T, E] whose observations are hyper-states, [K+1, T, E, H].
 

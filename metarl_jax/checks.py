@@ -1,6 +1,6 @@
 """Checks of what is configured, in the one place where its values enter."""
 
-from typing import Any
+from typing import Any, get_args
 
 
 def require(condition: bool, message: str) -> None:
@@ -14,6 +14,27 @@ def require_positive(config: Any, *fields: str) -> None:
     for field in fields:
         value = getattr(config, field)
         require(value > 0, f"{field} must be above 0, not {value}")
+
+
+def require_not_negative(config: Any, *fields: str) -> None:
+    """Raises ValueError if one of these fields of `config` is below 0."""
+    for field in fields:
+        value = getattr(config, field)
+        require(value >= 0, f"{field} must be 0 or more, not {value}")
+
+
+def require_fraction(config: Any, *fields: str) -> None:
+    """Raises ValueError if one of these fields of `config` is outside [0, 1]."""
+    for field in fields:
+        value = getattr(config, field)
+        require(0 <= value <= 1, f"{field} must be between 0 and 1, not {value}")
+
+
+def require_choices(name: str, values: tuple[str, ...], choices: Any) -> None:
+    """Raises ValueError if `values` are none, or not all of the `Literal` choices."""
+    known = get_args(choices)
+    valid = bool(values) and set(values) <= set(known)
+    require(valid, f"{name} must be of {', '.join(known)}, not {', '.join(values)}")
 
 
 def num_training_tasks(env: Any) -> int:

@@ -40,7 +40,8 @@ def decoded_goals(
 
     References:
       Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
-      Meta-Learning (2020), figure 4, https://arxiv.org/abs/1910.08348
+      Meta-Learning (2020), the figure of the gridworld's beliefs,
+      https://arxiv.org/abs/1910.08348
     """
     embeddings = jax.vmap(belief.sample)(jax.random.split(key, num_samples))
     of_embedding = jax.vmap(expected_reward, in_axes=(None, 0))

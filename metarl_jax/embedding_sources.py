@@ -45,8 +45,8 @@ class EmbeddingSource(NamedTuple):
 
     size: int  # Z
     init: Callable[[Key], Params]  # key -> table; `()` where nothing is learned
-    of_task: Callable[[Params, Task], Array]  # (table, training task) -> [Z]
-    # (table, trial [K+1, T, E] in a training task) -> [Z]
+    of_task: Callable[[Params, Task], Array]  # (table, task) -> [Z]
+    # (table, trial [K+1, T, E]) -> [Z]
     of_trial: Callable[[Params, Rollout], Array]
     # table -> [Z]: of a new task; None: `of_task` and `of_trial` know those, too
     unknown: Callable[[Params], Array] | None
@@ -88,12 +88,24 @@ def learned_table(env: Environment, config: LearnedTable) -> EmbeddingSource:
     return EmbeddingSource(
         size=config.size,
         init=lambda key: config.initial_spread * normal(key),
-        of_task=lambda table, task: table[env.task_number(task)],
-        of_trial=lambda table, trial: table[trial.metrics["task_number"][0, 0, 0]],
-        unknown=lambda table: jnp.mean(table, axis=0),
+        of_task=lambda table, task: _row(table, env.task_number(task)),
+        of_trial=lambda table, trial: _row(
+            table, trial.metrics["task_number"][0, 0, 0]
+        ),
+        unknown=_of_new_task,
         observation_space=env.observation_space,
         without_embedding=lambda observation: observation,
     )
+
+
+def _row(table: Array, number: Array) -> Array:
+    """Of the training task of this number; -1: of a task that is none of them."""
+    unknown = jax.lax.stop_gradient(_of_new_task(table))
+    return jnp.where(number >= 0, table[number], unknown)
+
+
+def _of_new_task(table: Array) -> Array:
+    return jnp.mean(table, axis=0)
 
 
 _FACTORIES = {

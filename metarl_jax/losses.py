@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from metarl_jax.baselines import BASELINES, BaselineName
-from metarl_jax.checks import require
+from metarl_jax.checks import require, require_fraction
 from metarl_jax.returns import generalized_advantages
 from metarl_jax.rollouts import episode_step
 from metarl_jax.surrogates import Surrogate
@@ -41,9 +41,7 @@ class AdvantageConfig:
         known = ", ".join(BASELINES)
         message = f"baseline must be one of {known}, not {self.baseline}"
         require(self.baseline in BASELINES, message)
-        for name in ("discount", "trace_decay"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"{name} must be between 0 and 1, not {value}")
+        require_fraction(self, "discount", "trace_decay")
 
 
 def advantages(config: AdvantageConfig) -> AdvantageFn:

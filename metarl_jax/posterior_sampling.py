@@ -176,10 +176,14 @@ def num_context_inputs(env: Environment, inputs: tuple[ContextInput, ...]) -> in
 def named_reward(rollout: Rollout, name: str) -> Array:
     """The reward, or another one of this name that the environment reports.
 
+    Integers that it reports, such as the number of the task, are no rewards.
+
     Raises:
       ValueError: if there is none of this name.
     """
-    rewards = rollout.metrics | {"reward": rollout.reward}
+    is_real = lambda values: jnp.issubdtype(values.dtype, jnp.floating)
+    rewards = {k: v for k, v in rollout.metrics.items() if is_real(v)}
+    rewards |= {"reward": rollout.reward}
     if name not in rewards:
         choices = ", ".join(sorted(rewards))
         raise ValueError(f"no reward '{name}' in this environment; it has: {choices}")

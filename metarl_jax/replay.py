@@ -1,17 +1,15 @@
 """Replay: per-task ring buffers of transitions, which live in the train state.
 
 Flashbax 0.1.3 has ring buffers that a vmap would make per-task ones. These are of our
-own: they are short, say before anything is allocated what memory they take, and add
-the data of several tasks, some of them the same one, at once.
+own: they are short, and add the data of several tasks, some of them the same one, at
+once.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.checks import require
 from metarl_jax.types import Array, Key
 
 
@@ -44,30 +42,13 @@ def empty_replay(example: Any, num_tasks: int, capacity: int) -> Replay:
     return Replay(jax.tree.map(empty, example), jnp.zeros(num_tasks, jnp.int32))
 
 
-def num_bytes(example: Any, num_tasks: int, capacity: int) -> int:
-    """The memory of a replay of such transitions, as `empty_replay` makes it."""
-    size = lambda leaf: math.prod(leaf.shape) * leaf.dtype.itemsize
-    one = sum(size(leaf) for leaf in jax.tree.leaves(example))
-    return num_tasks * (capacity * one + jnp.dtype(jnp.int32).itemsize)
-
-
-def check_memory(example: Any, num_tasks: int, capacity: int, limit: float) -> None:
-    """Raises ValueError if a replay would take more than `limit` bytes."""
-    gigabytes = num_bytes(example, num_tasks, capacity) / 1e9
-    require(
-        1e9 * gigabytes <= limit,
-        f"the replay of {num_tasks} tasks with a capacity of {capacity} takes "
-        f"{gigabytes:.1f} GB, above the limit of {limit / 1e9:.1f}: lower the capacity "
-        "or the number of training tasks",
-    )
-
-
 def add(replay: Replay, task_numbers: Array, transitions: Any) -> Replay:
     """Adds the data of several tasks, in order; the oldest of a full task goes first.
 
     Args:
       replay: to add to.
-      task_numbers: [B], int32; the same one may occur several times.
+      task_numbers: [B], int32; the same one may occur several times. -1: a task of a
+        test, whose data are dropped.
       transitions: leaves [B, L, ...]; of more than the capacity the last are kept.
 
     Returns:
@@ -77,7 +58,8 @@ def add(replay: Replay, task_numbers: Array, transitions: Any) -> Replay:
     def add_one(replay: Replay, entry: tuple[Array, Any]) -> tuple[Replay, None]:
         return _add_to_task(replay, *entry), None
 
-    return jax.lax.scan(add_one, replay, (task_numbers, transitions))[0]
+    known = jnp.where(task_numbers >= 0, task_numbers, replay.count.shape[0])
+    return jax.lax.scan(add_one, replay, (known, transitions))[0]
 
 
 def sample(key: Key, replay: Replay, task_numbers: Array, batch_size: int) -> Any:
@@ -106,13 +88,15 @@ def sample_tasks(key: Key, replay: Replay, num_tasks: int) -> Array:
 
 
 def _add_to_task(replay: Replay, task_number: Array, transitions: Any) -> Replay:
-    """Adds transitions [L, ...] of one task."""
+    """Adds transitions [L, ...] of one task; none where there is no such task."""
     length = jax.tree.leaves(transitions)[0].shape[0]
     kept = min(length, replay.capacity)
     start = replay.count[task_number] + length - kept
     slots = (start + jnp.arange(kept)) % replay.capacity
-    store = lambda old, new: old.at[task_number, slots].set(new[length - kept :])
+    store = lambda old, new: old.at[task_number, slots].set(
+        new[length - kept :], mode="drop"
+    )
     return Replay(
         jax.tree.map(store, replay.transitions, transitions),
-        replay.count.at[task_number].add(length),
+        replay.count.at[task_number].add(length, mode="drop"),
     )

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 
 from metarl_jax.checks import require, require_positive
 from metarl_jax.types import Array
@@ -50,8 +51,12 @@ class TwoValued:
         return self.low + (self.high - self.low) * jax.nn.sigmoid(output)
 
     def error(self, output: Array, reward: Array) -> Array:
-        """The negative log-likelihood in nats; of the mixture, for rewards between."""
-        is_high = (reward - self.low) / (self.high - self.low)
+        """The negative log-likelihood in nats; of the mixture, for rewards between.
+
+        A reward that is beyond one of the two counts as that one: any other would be
+        the likelier the surer the network is, without end.
+        """
+        is_high = jnp.clip((reward - self.low) / (self.high - self.low), 0.0, 1.0)
         return jax.nn.softplus(output) - is_high * output
 
 

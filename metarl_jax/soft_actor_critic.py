@@ -146,11 +146,12 @@ def sac_losses(
       `(losses, metrics)`, means over the batch.
 
     References:
-      Haarnoja et al., Soft Actor-Critic Algorithms and Applications (2018),
-      equations 5 to 7 and 18, https://arxiv.org/abs/1812.05905
+      Haarnoja et al., Soft Actor-Critic Algorithms and Applications (2018); their loss
+      of the temperature is linear in alpha, here in log alpha,
+      https://arxiv.org/abs/1812.05905
       Rakelly et al., Efficient Off-Policy Meta-Reinforcement Learning via
-      Probabilistic Context Variables (2019), section 4.3 (which networks tell the
-      encoder what to learn), https://arxiv.org/abs/1903.08254
+      Probabilistic Context Variables (2019), which losses tell the encoder what to
+      learn, https://arxiv.org/abs/1903.08254
     """
     target_key, policy_key = jax.random.split(key)
     told = jax.lax.stop_gradient(embedding)  # the policy does not shape embeddings

@@ -71,7 +71,11 @@ def trial_autoencoder(
     """The variational autoencoder of VariBAD.
 
     The belief before step t comes from a sequence model that has read the transitions
-    up to there; before the first one it is the standard normal prior. An embedding
+    up to there; before the first one it is the standard normal prior. Of a transition
+    it reads observation, action and reward, and that which is observed when the next
+    one is acted: after the last step of an episode the observation of a new start, so
+    that what this step led to is not seen. After the last transition of a trial there
+    is no belief, and no ELBO term, any more. An embedding
     drawn from it has to predict the rewards of the whole life, past and future. With
     q_t the belief at step t, tau the life and m an embedding, the objective is the mean
     over steps of
@@ -90,7 +94,7 @@ def trial_autoencoder(
 
     References:
       Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
-      Meta-Learning (2020), equations 8 to 10, https://arxiv.org/abs/1910.08348
+      Meta-Learning (2020), section 3, https://arxiv.org/abs/1910.08348
     """
     init_encoder, initial_memory, step, unroll = _encoder(env, config, length)
     decoder = trial_decoder(env, config.decoder, config.embedding_size)
@@ -160,7 +164,7 @@ def trial_surprise(
       params: of the autoencoder.
       entry: a key, a trial [K+1, T, E], and the beliefs at its steps; the embedding of
         each step is drawn from the belief at the next one, and for the last step from
-        the belief at that.
+        the belief at that, which does not know it.
 
     Returns:
       Minus the log-likelihood of each step, [K+1, T, E].

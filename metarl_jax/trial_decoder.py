@@ -8,12 +8,14 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.checks import require_positive
+from metarl_jax.checks import require_choices, require_positive
 from metarl_jax.lives import Life
 from metarl_jax.networks import NetworkConfig, mlp
 from metarl_jax.recollections import action_size
 from metarl_jax.reward_likelihoods import RewardLikelihood, SquaredError
 from metarl_jax.types import Array, Environment, Key, Params
+
+RewardSource = Literal["next_observation", "transition"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +26,13 @@ class DecoderConfig:
     num_features: int = 32  # F; of embeddings and of transitions
     likelihood: RewardLikelihood = SquaredError()
     # what a reward is predicted from, beside the embedding
-    reward_of: Literal["next_observation", "transition"] = "transition"
+    reward_of: RewardSource = "transition"
     # True: next observations are predicted, too
     predict_transitions: bool = False
 
     def __post_init__(self):
         require_positive(self, "num_features")
+        require_choices("reward_of", (self.reward_of,), RewardSource)
 
 
 class TrialDecoder(NamedTuple):

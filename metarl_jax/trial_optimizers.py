@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.checks import require, require_positive
+from metarl_jax.checks import require_not_negative, require_positive
 from metarl_jax.losses import normalized
 from metarl_jax.memory_policies import TrialNetworks
 from metarl_jax.minibatches import MinibatchConfig, groups, minibatch_descent
@@ -44,9 +44,7 @@ class TrialProximalConfig(MinibatchConfig):
     def __post_init__(self):
         super().__post_init__()
         require_positive(self, "clip_range")
-        for name in ("value_coefficient", "entropy_coefficient"):
-            value = getattr(self, name)
-            require(value >= 0, f"{name} must be 0 or more, not {value}")
+        require_not_negative(self, "value_coefficient", "entropy_coefficient")
 
 
 @dataclasses.dataclass(frozen=True)

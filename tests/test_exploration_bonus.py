@@ -11,8 +11,8 @@ import pytest
 from metarl_jax.exploration_bonus import (
     ExplorationBonusConfig,
     exploration_bonus,
-    no_bonus,
 )
+from metarl_jax.random_distillation import random_distillation
 from metarl_jax.task_axis import TaskAxis
 
 SHAPE = (2, 2, 3, 1)  # [N, K+1, T, E]
@@ -46,30 +46,61 @@ def rewards_over_time(num_iterations, states=STATES, surprise=SURPRISES, **optio
     return found, state
 
 
+def by_step(values):
+    """[N, K+1, T, 1] as [N, L]."""
+    return np.asarray(values).reshape(2, 6)
+
+
 def test_bonus_falls_linearly_to_zero():
     """Of surprise, whose scale stays where the data does."""
     rewards, _ = rewards_over_time(6, **SURPRISE)
     for iteration, left in enumerate([1.0, 0.75, 0.5, 0.25, 0.0, 0.0]):
         np.testing.assert_allclose(rewards[iteration], left * rewards[0], rtol=1e-5)
-    assert np.all(rewards[0] > 0)
+    assert np.all(by_step(rewards[0])[:, :-1] > 0)
 
 
 def test_surprise_is_paid_in_standard_deviations_of_its_return():
+    """But for the last step, of which no belief knows."""
     (reward,), _ = rewards_over_time(1, **SURPRISE)
-    lives = np.asarray(SURPRISES).reshape(2, 6)
-    returns = np.cumsum(lives[:, ::-1], axis=1)
-    expected = np.asarray(SURPRISES) / returns.std()
-    np.testing.assert_allclose(reward, expected, rtol=1e-4)
+    known = by_step(SURPRISES)[:, :-1]
+    returns = np.cumsum(known[:, ::-1], axis=1)
+    expected = np.pad(known / returns.std(), ((0, 0), (0, 1)))
+    np.testing.assert_allclose(by_step(reward), expected, rtol=1e-4)
 
 
 def test_novelty_is_paid_for_the_step_that_led_there_and_never_for_the_last():
     (reward,), _ = rewards_over_time(1, **NOVELTY)
-    (shifted,), _ = rewards_over_time(1, STATES.at[:, 0, 0].add(3.0), **NOVELTY)
-    reward, shifted = (each.reshape(2, 6) for each in (reward, shifted))
-    np.testing.assert_array_equal(reward[:, -1], np.zeros(2))
-    # the first step of a life is led to by none; the scale is that of all lives
-    scale = reward[:, :-1] / shifted[:, :-1]
-    np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-4)
+    distillation = random_distillation(CONFIG, 3, TaskAxis())
+    start = probe.quick_jit(distillation.init)(jax.random.key(0))
+    key = jax.random.key(3)
+    novelty, *_ = probe.quick_jit(distillation.update)(key, start, STATES)
+    scale = by_step(reward)[:, :-1] / by_step(novelty)[:, 1:]
+    np.testing.assert_allclose(scale, np.full((2, 5), scale[0, 0]), rtol=1e-4)
+    np.testing.assert_array_equal(by_step(reward)[:, -1], np.zeros(2))
+
+
+def test_units_and_origin_of_an_input_do_not_matter():
+    """Also where they come from several iterations of other states."""
+    state, update = built(**NOVELTY)
+    other = state
+    scale, shift = jnp.array([1.0, 100.0, 0.01]), jnp.array([0.0, 30.0, 5.0])
+    for factor in (1.0, 3.0, -2.0):
+        states = factor * STATES + factor
+        key = jax.random.key(5)
+        reward, state, _ = update(key, state, states, SURPRISES)
+        moved, other, _ = update(key, other, scale * states + shift, SURPRISES)
+        np.testing.assert_allclose(moved, reward, rtol=2e-3, atol=1e-4)
+
+
+def test_moments_are_those_of_all_inputs_so_far():
+    state, update = built(**NOVELTY)
+    parts = STATES, 3 * STATES + 1, STATES - 5
+    for part in parts:
+        _, state, _ = update(jax.random.key(5), state, part, SURPRISES)
+    inputs = np.concatenate(parts).reshape(-1, 3)
+    moments = state.distillation.inputs
+    np.testing.assert_allclose(moments.mean, inputs.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(moments.variance, inputs.var(axis=0), rtol=1e-4)
 
 
 def test_states_that_were_seen_often_are_less_new_than_others():
@@ -89,14 +120,17 @@ def test_bonus_is_bounded():
 def test_random_network_stays_and_the_other_learns():
     first, _ = built()
     _, last = rewards_over_time(1)
+    first, last = first.distillation, last.distillation
     assert probe.relative_error(last.target, first.target) == 0
     assert probe.relative_error(last.predictor, first.predictor) > 0
 
 
-def test_without_a_bonus_rewards_stay():
-    bonus = no_bonus()
-    extra, state, metrics = bonus.update(None, bonus.init(None), STATES, SURPRISES)
-    assert extra == 0 and state == () and metrics == {}
+def test_trial_of_one_step_is_refused():
+    """It leads to nothing that is acted on."""
+    state, _ = built()
+    update = exploration_bonus(CONFIG, 3, 1.0, TaskAxis()).update
+    with pytest.raises(ValueError, match="a trial has but one step"):
+        update(None, state, STATES[:, :1, :1], SURPRISES[:, :1, :1])
 
 
 @pytest.mark.parametrize(

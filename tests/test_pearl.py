@@ -1,7 +1,7 @@
 """PEARL: it infers the task, learns off-policy, and goes on bit for bit."""
 
 import dataclasses
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +20,15 @@ from metarl_jax import training
 from metarl_jax.algorithms import PearlConfig, make
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
+from metarl_jax.distributions import DiagonalGaussian
 from metarl_jax.networks import NetworkConfig
-from metarl_jax.posterior_sampling import context_vectors
+from metarl_jax.posterior_sampling import (
+    EMBEDDINGS,
+    collect_by_posterior,
+    context_vectors,
+)
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.types import Policy
 
 POLICY = NetworkConfig((16, 16), "relu", state_dependent_std=True, squash=True)
 CRITIC = NetworkConfig((16, 16), "relu")
@@ -189,7 +195,8 @@ def test_context_of_a_task_is_the_first_stages_of_its_last_trial():
 
 
 def test_reward_that_the_environment_does_not_report_is_named():
-    with pytest.raises(ValueError, match="no reward 'dense' .* it has: dense_reward"):
+    rewards = "dense_reward, reward, sparse_reward"
+    with pytest.raises(ValueError, match=f"no reward 'dense' .* it has: {rewards}(?!,)"):
         algorithm, tasks = half_circle(context_reward="dense")
         params = jax.eval_shape(algorithm.init, jax.random.key(0)).params
         task = jax.tree.map(lambda leaf: leaf[0], tasks)
@@ -209,6 +216,98 @@ def test_belief_is_the_prior_first_and_then_the_product_of_all_before():
         adapted = algorithm.adaptation.update(adapted, rollout)
     everywhere = np.broadcast_to(adapted.belief.mean, (5, 3, 2))
     np.testing.assert_allclose(beliefs.mean[2], everywhere, rtol=1e-4, atol=1e-6)
+
+
+class OtherDenseRewards:
+    """The half circle, where another dense reward is reported."""
+
+    def __init__(self, env):
+        self._env = env
+        self.observation_space = env.observation_space
+        self.action_space = env.action_space
+        self.horizon = env.horizon
+        self.reset = env.reset
+
+    def step(self, *inputs):
+        *outcome, info = self._env.step(*inputs)
+        return *outcome, info | {"dense_reward": 100.0 - info["dense_reward"]}
+
+
+def test_dense_rewards_of_a_test_are_not_looked_at():
+    """Critics learn from them, in training; neither trials nor beliefs tell of them."""
+    algorithm, tasks = half_circle()
+    _, state, _ = collected()
+    env, _ = envs.make("point_half_circle", horizon=5)
+    env = WithNumberedTasks(OtherDenseRewards(env), 6)
+    config = PearlConfig(**SMALL | {"num_episodes": 3} | NAMED)
+    other = make(env, config, TaskAxis())
+    task = jax.tree.map(lambda leaf: leaf[0], tasks)
+    trial, same = (
+        probe.quick_jit(each.adapt)(jax.random.key(4), state.params, task)
+        for each in (algorithm, other)
+    )
+    assert np.all(trial.metrics["dense_reward"] != same.metrics["dense_reward"])
+    np.testing.assert_array_equal(trial.action, same.action)
+    beliefs = probe.quick_jit(algorithm.beliefs)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        beliefs(state.params, trial),
+        beliefs(state.params, same),
+    )
+
+
+def test_stages_after_the_first_act_by_draws_from_the_posterior():
+    """Of a policy whose action is the embedding."""
+    _, state, _ = collected()
+    algorithm, tasks = half_circle()
+    env, _ = envs.make("point_half_circle", horizon=1)
+    env = WithNumberedTasks(env, 6)
+
+    def act(params, observation, memory):
+        return DiagonalGaussian(params["context"], jnp.full(2, -10.0)), memory
+
+    policy = Policy(lambda key: None, act)
+    task = jax.tree.map(lambda leaf: leaf[0], tasks)
+    drawn = EMBEDDINGS["sampled"]
+    collect = collect_by_posterior(env, algorithm.adaptation, 1, 2000, policy, drawn)
+    trial = probe.quick_jit(collect)(jax.random.key(0), state.params, task)
+    beliefs = algorithm.beliefs(state.params, trial)
+    for stage in range(2):
+        actions, belief = trial.action[stage, 0], beliefs.mean[stage, 0, 0]
+        deviation = np.sqrt(beliefs.variance[stage, 0, 0])
+        margin = 5 * deviation / np.sqrt(2000)
+        np.testing.assert_array_less(np.abs(actions.mean(axis=0) - belief), margin)
+        np.testing.assert_allclose(actions.std(axis=0), deviation, rtol=0.1)
+    assert np.all(deviation < 0.5)
+
+
+@cache
+def improved(**options):
+    """The first state, and that after one step on the trials of `collected`."""
+    _, state, trials = collected()
+    algorithm, _ = half_circle(num_updates=1, **options)
+    return state, probe.quick_jit(algorithm.update)(jax.random.key(3), state, trials)[0]
+
+
+def test_target_critics_go_a_part_of_the_way_to_the_critics():
+    before, after = improved(target_step_size=0.25)
+    expected = jax.tree.map(
+        lambda old, new: 0.75 * np.asarray(old) + 0.25 * np.asarray(new),
+        before.target_critics,
+        after.params.critics,
+    )
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, after.target_critics, expected)
+    assert probe.relative_error(after.target_critics, before.target_critics) > 1e-5
+
+
+def test_divergence_from_the_prior_moves_the_encoder_alone():
+    _, free = improved(kl_weight=0.0)
+    _, bound = improved(kl_weight=10.0)
+    assert probe.relative_error(bound.params.encoder, free.params.encoder) > 1e-4
+    for name in ("policy", "critics", "log_temperature"):
+        of_both = (getattr(state.params, name) for state in (free, bound))
+        jax.tree.map(np.testing.assert_array_equal, *of_both)
 
 
 def test_adapted_policy_acts_by_the_mean_of_the_belief():
@@ -252,9 +351,11 @@ def test_unnumbered_tasks_are_refused():
         make(Target(), PearlConfig(), TaskAxis())
 
 
-def test_replay_that_would_not_fit_is_refused():
-    with pytest.raises(ValueError, match="capacity of 1000000000 takes .* GB"):
-        make(TARGET, PearlConfig(replay_capacity=10**9), TaskAxis())
+@pytest.mark.parametrize("field", ["replay_capacity", "num_episodes"])
+def test_data_that_would_not_fit_are_refused(field):
+    """Those of the critics, and those of the encoder, which are of whole trials."""
+    with pytest.raises(ValueError, match="of each seed take .* GB.* lower replay_cap"):
+        make(TARGET, PearlConfig(**{field: 10**9}), TaskAxis())
 
 
 @pytest.mark.parametrize(

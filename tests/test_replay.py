@@ -3,16 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from metarl_jax.replay import (
-    add,
-    check_memory,
-    empty_replay,
-    num_bytes,
-    sample,
-    sample_tasks,
-)
+from metarl_jax.replay import add, empty_replay, sample, sample_tasks
 
 EXAMPLE = {"value": jnp.zeros(()), "vector": jnp.zeros(2, jnp.int32)}
 
@@ -65,6 +57,13 @@ def test_tasks_are_kept_apart():
     assert [set(np.unique(row)) for row in batch] == [{3.0, 4.0}, {1.0}, {3.0, 4.0}]
 
 
+def test_data_of_a_task_without_a_number_are_dropped():
+    """Those of a test do not go to the last training task."""
+    before = filled(3, 4, (2, [1.0]))
+    after = add(before, jnp.array([-1]), data(8.0, 9.0))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
 def test_task_that_occurs_twice_keeps_both_parts_in_order():
     entries = jax.tree.map(
         lambda *parts: jnp.concatenate(parts), data(1.0, 2.0), data(3.0, 4.0)
@@ -86,15 +85,3 @@ def test_tasks_are_drawn_uniformly_among_those_with_data():
     numbers = np.asarray(sample_tasks(jax.random.key(0), replay, 10_000))
     shares = np.bincount(numbers, minlength=5) / numbers.size
     np.testing.assert_allclose(shares, [0, 0.5, 0, 0, 0.5], atol=0.02)
-
-
-def test_memory_is_what_the_arrays_take():
-    replay = empty_replay(EXAMPLE, 7, 11)
-    assert num_bytes(EXAMPLE, 7, 11) == sum(x.nbytes for x in jax.tree.leaves(replay))
-
-
-def test_replay_above_the_limit_is_refused_before_it_is_made():
-    shapes = {"pixels": jax.ShapeDtypeStruct((100, 100), jnp.float32)}
-    check_memory(shapes, 100, 1000, limit=8e9)
-    with pytest.raises(ValueError, match=r"capacity of 10000 takes 40\.0 GB"):
-        check_memory(shapes, 100, 10_000, limit=8e9)

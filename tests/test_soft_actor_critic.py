@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnax.environments import spaces
 
-from metarl_jax.conditioning import Concatenation
+from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
 from metarl_jax.distributions import TanhGaussian
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.soft_actor_critic import (
@@ -152,9 +152,12 @@ class Box:
     action_space = spaces.Box(-1.0, 1.0, (2,))
 
 
-def test_networks_read_the_embedding():
+@pytest.mark.parametrize(
+    "conditioning", [Concatenation(), Film(), Hypernetwork()], ids=type
+)
+def test_networks_read_the_embedding(conditioning):
     policy = NetworkConfig((4,), state_dependent_std=True, squash=True)
-    networks = actor_critic(Box(), 2, Concatenation(), policy, NetworkConfig((4,)))
+    networks = actor_critic(Box(), 2, conditioning, policy, NetworkConfig((4,)))
     critics = networks.init_critics(jax.random.key(0))
     params = networks.policy.init(jax.random.key(1))
     observation, action = jnp.ones(3), jnp.ones(2)

@@ -17,7 +17,7 @@ from experiments.run_directory import RunDirectory
 from metarl_jax import training
 from metarl_jax.algorithms import TaskEmbeddingConfig, make
 from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
-from metarl_jax.embedding_sources import LearnedTable, TrueTask
+from metarl_jax.embedding_sources import LearnedTable, TrueTask, embedding_source
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_optimizers import TrialProximalConfig
@@ -131,6 +131,18 @@ def test_training_acts_with_the_row_of_the_task():
         np.testing.assert_allclose(
             first.log_prob, action.log_prob(first.action), rtol=1e-4
         )
+
+
+def test_task_of_a_test_has_the_mean_of_the_table_and_not_the_last_row():
+    source = embedding_source(NUMBERED, LearnedTable(size=2))
+    table = jnp.array([[1.0, 2.0], [3.0, 8.0], [2.0, -1.0]])
+    trial = probe.rollout(np.zeros((1, 1)))
+    for number, expected in ((0, [1.0, 2.0]), (2, [2.0, -1.0]), (-1, [2.0, 3.0])):
+        number = jnp.int32(number)
+        told = source.of_task(table, NumberedTask(jnp.zeros(2), number))
+        np.testing.assert_allclose(told, expected)
+        played = trial._replace(metrics={"task_number": jnp.full((1, 1, 1), number)})
+        np.testing.assert_allclose(source.of_trial(table, played), expected)
 
 
 def test_rows_of_tasks_that_were_not_played_stay_as_they_are():

@@ -77,6 +77,16 @@ def test_two_valued_likelihood_by_hand():
     np.testing.assert_allclose(likelihood.error(output, -0.1), np.log(4), rtol=1e-6)
 
 
+def test_rewards_beyond_the_two_values_count_as_the_nearer_one():
+    """So that no output makes the error negative."""
+    likelihood = TwoValued(-0.1, 1.0)
+    for output in jnp.array([-30.0, 0.5, 30.0]):
+        for beyond, nearer in ((7.0, 1.0), (-3.0, -0.1)):
+            error = likelihood.error(output, beyond)
+            assert error == likelihood.error(output, nearer)
+            assert error >= 0
+
+
 def test_squared_error_counts_in_units_of_its_scale():
     likelihood = SquaredError(scale=0.5)
     np.testing.assert_allclose(likelihood.error(jnp.array(1.0), 2.5), 9.0)
@@ -113,16 +123,26 @@ def test_belief_starts_at_the_prior():
     assert np.all(beliefs.mean[1] != 0)
 
 
-def test_belief_of_a_step_knows_nothing_of_what_the_step_leads_to():
+# of step 4, the last but one, of both lives
+CHANGED = {
+    "reward": lambda reward: reward.at[1, 1].add(5.0),
+    "action": lambda action: action.at[1, 1].set((action[1, 1] + 1) % 5),
+    "next_observation": lambda following: following.at[1, 1].add(1.0),
+}
+
+
+@pytest.mark.parametrize("name", list(CHANGED))
+def test_belief_of_a_step_knows_nothing_of_what_the_step_leads_to(name):
+    """The next one has read the action and the reward; observations are read there."""
     autoencoder, params = built()
     data = trial()
-    changed = data._replace(reward=data.reward.at[1, 1].add(5.0))
+    changed = data._replace(**{name: CHANGED[name](getattr(data, name))})
     before, after = (
         trial_beliefs(ENV, autoencoder, params, each).mean.reshape(LENGTH, -1)
         for each in (data, changed)
     )
     np.testing.assert_array_equal(before[:5], after[:5])
-    assert np.all(before[5] != after[5])
+    assert np.all((before[5] != after[5]) == (name != "next_observation"))
 
 
 def test_unrolled_beliefs_equal_those_of_stepping():
@@ -242,6 +262,11 @@ def test_life_is_a_row_of_vectors_for_continuous_actions_too():
         (AutoencoderConfig, {"embedding_size": 0}, "embedding_size must be above 0"),
         (AutoencoderConfig, {"kl_weight": 0.0}, "kl_weight must be above 0"),
         (DecoderConfig, {"num_features": 0}, "num_features must be above 0"),
+        (
+            DecoderConfig,
+            {"reward_of": "next_obs"},
+            "reward_of must be of next_observation, transition, not next_obs",
+        ),
         (TwoValued, {"low": 1.0, "high": 0.0}, "high must be above low"),
         (SquaredError, {"scale": 0.0}, "scale must be above 0"),
     ],

@@ -141,12 +141,20 @@ def test_what_the_policy_learns_does_not_reach_the_encoder():
 
 
 def test_bonus_changes_rewards_of_learning_and_not_those_that_are_stored():
-    *_, trials = updated(TRUST_REGION)
+    *_, plain, trials = updated(TRUST_REGION)
     _, _, curious, metrics, same = updated(CURIOUS)
     assert metrics["bonus"] > 0
+    assert set(plain) & {"bonus", "novelty"} == set()
     np.testing.assert_array_equal(trials.reward, same.reward)
     stored = curious.beliefs.buffer.entries.reward[:8]
     np.testing.assert_array_equal(stored, trials.reward.reshape(8, 2))
+
+
+def test_time_alone_makes_nothing_new():
+    """The network that gets used to hyper-states reads observation and belief."""
+    _, _, curious, _, _ = updated(CURIOUS)
+    num_inputs = ENV.observation_space.shape[0] + 2 * AUTOENCODER.embedding_size
+    assert curious.bonus.distillation.inputs.mean.shape == (num_inputs,)
 
 
 def test_policy_may_be_improved_within_a_trust_region():
@@ -162,6 +170,18 @@ def test_no_more_lives_are_stored_than_was_said():
     assert buffer.num_added == len(trials.reward) == 8
     assert buffer.entries.reward.shape == (256, 2)
     assert not np.any(buffer.entries.reward[8:])
+
+
+def test_lives_that_are_stored_are_of_as_many_tasks_as_can_be():
+    """Of 8 tasks with 3 lives each the first life of all, then the second of two."""
+    learning = dataclasses.replace(SHORT.belief_learning, num_stored=10)
+    config = dataclasses.replace(SHORT, num_episodes=3, belief_learning=learning)
+    _, _, after, _, trials = updated(config)
+    stored = after.beliefs.buffer.entries.action[:10]
+    pulled = jax.nn.one_hot(trials.action, 2).reshape(8, 2, 3, 2)
+    np.testing.assert_array_equal(stored[:8], pulled[:, :, 0])
+    np.testing.assert_array_equal(stored[8:], pulled[:2, :, 1])
+    assert after.beliefs.buffer.num_added == 10
 
 
 def test_beliefs_of_a_trial_are_those_that_were_acted_on():
@@ -197,6 +217,12 @@ def test_state_that_was_saved_goes_on_bit_for_bit(tmp_path):
     whole, resumed = (update(UPDATE_KEY, each, trials) for each in (state, restored))
     assert jax.tree.structure(whole) == jax.tree.structure(resumed)
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)
+
+
+def test_buffer_that_would_not_fit_is_refused():
+    learning = dataclasses.replace(LEARNING, buffer_size=10**9)
+    with pytest.raises(ValueError, match="of each seed take .* lower buffer_size"):
+        make(ENV, dataclasses.replace(SHORT, belief_learning=learning), TaskAxis())
 
 
 @pytest.mark.parametrize(

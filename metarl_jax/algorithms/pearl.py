@@ -10,7 +10,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from metarl_jax.checks import num_training_tasks, require, require_positive
+from metarl_jax.buffer_memory import check_memory
+from metarl_jax.checks import (
+    num_training_tasks,
+    require,
+    require_choices,
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from metarl_jax.conditioning import Concatenation, Conditioning
 from metarl_jax.context_encoder import ContextEncoder, context_encoder
 from metarl_jax.minibatches import groups
@@ -27,14 +35,7 @@ from metarl_jax.posterior_sampling import (
     num_context_inputs,
     posterior_adaptation,
 )
-from metarl_jax.replay import (
-    Replay,
-    add,
-    check_memory,
-    empty_replay,
-    sample,
-    sample_tasks,
-)
+from metarl_jax.replay import Replay, add, empty_replay, sample, sample_tasks
 from metarl_jax.soft_actor_critic import (
     ActorCritic,
     SacConstants,
@@ -54,10 +55,13 @@ from metarl_jax.types import (
     Rollout,
 )
 
-_LARGEST_REPLAY = 8e9  # bytes, of one seed
-_POLICY = NetworkConfig((128, 128), "relu", state_dependent_std=True, squash=True)
+_POLICY = NetworkConfig(
+    (128, 128), "relu", state_dependent_std=True, smallest_std=1e-3, squash=True
+)
 _CRITIC = NetworkConfig((128, 128), "relu")
-_ENCODER = NetworkConfig((64, 64), "relu", state_dependent_std=True, initial_std=10.0)
+_ENCODER = NetworkConfig(
+    (64, 64), "relu", state_dependent_std=True, initial_std=10.0, smallest_std=1e-3
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +81,7 @@ class PearlConfig:
     context_reward: str = "reward"  # that the encoder reads
     critic_reward: str = "reward"  # that is maximised
     # of each trial in training the stages, from the first on, that the encoder learns
-    # from; 1: those collected from the prior alone
+    # from, at most; there are K + 1, and the first alone is collected from the prior
     num_context_stages: int = 1
     context_size: int = 64  # transitions that the encoder reads of a task
     batch_size: int = 256  # transitions that the critics learn from, of a task
@@ -99,27 +103,17 @@ class PearlConfig:
     encoder: NetworkConfig = _ENCODER  # its spread is that of a factor
 
     def __post_init__(self):
-        steps = self.num_adaptation_steps
-        require(steps >= 0, f"num_adaptation_steps must be 0 or more, not {steps}")
+        require_not_negative(self, "num_adaptation_steps", "kl_weight")
         require_positive(
             self,
             *("num_episodes", "embedding_size", "num_context_stages", "context_size"),
             *("batch_size", "meta_batch", "num_updates", "replay_capacity"),
             *("learning_rate", "reward_scale", "initial_temperature"),
         )
-        for name in ("target_step_size", "discount"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"{name} must be between 0 and 1, not {value}")
-        require(self.kl_weight >= 0, "kl_weight must be 0 or more")
+        require_fraction(self, "target_step_size", "discount")
         require(self.policy.squash, "policy.squash must be True: actions are bounded")
-        _check_choices("embedding", (self.embedding,), EmbeddingChoice)
-        _check_choices("context_inputs", self.context_inputs, ContextInput)
-
-
-def _check_choices(name: str, values: tuple[str, ...], choices: Any) -> None:
-    known = choices.__args__
-    valid = bool(values) and set(values) <= set(known)
-    require(valid, f"{name} must be of {', '.join(known)}, not {', '.join(values)}")
+        require_choices("embedding", (self.embedding,), EmbeddingChoice)
+        require_choices("context_inputs", self.context_inputs, ContextInput)
 
 
 class PearlParams(NamedTuple):
@@ -170,7 +164,8 @@ def pearl(env: Environment, config: PearlConfig, axis: TaskAxis) -> MetaAlgorith
     then takes many steps: soft actor-critic on any data of a task, given an embedding
     that is inferred from its last trial. The critics' loss trains the encoder. As in
     the authors' code, the data of an embedding are the last trial's, and at test time
-    the most likely actions are taken.
+    the most likely actions are taken: `adapt` does so, where `policy`, which explores,
+    draws them. Other algorithms draw actions at test time, too.
 
     Args:
       env: the environment, with numbered tasks to train on.
@@ -181,15 +176,16 @@ def pearl(env: Environment, config: PearlConfig, axis: TaskAxis) -> MetaAlgorith
       The corresponding `MetaAlgorithm`.
 
     Raises:
-      ValueError: if the replay would take more than 8 GB, or `env` does not fit.
+      ValueError: if the data of a seed would take more than 8 GB, or `env` does not
+        fit.
 
     References:
       Rakelly et al., Efficient Off-Policy Meta-Reinforcement Learning via
       Probabilistic Context Variables (2019), algorithms 1 and 2,
       https://arxiv.org/abs/1903.08254
     """
-    num_tasks = num_training_tasks(env)
-    check_memory(_example(env), num_tasks, config.replay_capacity, _LARGEST_REPLAY)
+    empty_data = partial(_empty_data, env, config)
+    check_memory(empty_data, "replay_capacity or num_training_tasks")
     networks = actor_critic(
         env,
         config.embedding_size,
@@ -210,15 +206,9 @@ def pearl(env: Environment, config: PearlConfig, axis: TaskAxis) -> MetaAlgorith
 
     def init(key: Key) -> PearlState:
         params = _initial_params(key, networks, encoder, config)
-        return PearlState(
-            params=params,
-            target_critics=jax.tree.map(jnp.copy, params.critics),
-            optimizer_state=_optimizer(config).init(params),
-            replay=empty_replay(_example(env), num_tasks, config.replay_capacity),
-            contexts=empty_replay(
-                jnp.zeros(num_inputs), num_tasks, _context_steps(env, config)
-            ),
-        )
+        target_critics = jax.tree.map(jnp.copy, params.critics)
+        optimizer_state = _optimizer(config).init(params)
+        return PearlState(params, target_critics, optimizer_state, *empty_data())
 
     def update(key: Key, state: PearlState, trials: Rollout):
         state = _remember(state, trials, context, config)
@@ -233,6 +223,16 @@ def pearl(env: Environment, config: PearlConfig, axis: TaskAxis) -> MetaAlgorith
         policy=networks.policy,
         adaptation=adaptation,
         beliefs=beliefs_when_acting(adaptation),
+    )
+
+
+def _empty_data(env: Environment, config: PearlConfig) -> tuple[Replay, Replay]:
+    """`replay` and `contexts` of the state."""
+    num_tasks = num_training_tasks(env)
+    read = jnp.zeros(num_context_inputs(env, config.context_inputs))
+    return (
+        empty_replay(_example(env), num_tasks, config.replay_capacity),
+        empty_replay(read, num_tasks, _context_steps(env, config)),
     )
 
 

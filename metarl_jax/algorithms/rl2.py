@@ -3,7 +3,11 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-from metarl_jax.checks import require, require_positive
+from metarl_jax.checks import (
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
 from metarl_jax.memory_policies import trial_networks
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.recollections import num_inputs
@@ -37,12 +41,9 @@ class Rl2Config:
     outer: TrialOuterConfig = TrialProximalConfig()
 
     def __post_init__(self):
-        steps = self.num_adaptation_steps
-        require(steps >= 0, f"num_adaptation_steps must be 0 or more, not {steps}")
+        require_not_negative(self, "num_adaptation_steps")
         require_positive(self, "num_episodes")
-        for name in ("discount", "trace_decay"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"{name} must be between 0 and 1, not {value}")
+        require_fraction(self, "discount", "trace_decay")
 
 
 class Rl2State(NamedTuple):

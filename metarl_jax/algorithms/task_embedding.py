@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from metarl_jax.checks import require
+from metarl_jax.checks import require_fraction
 from metarl_jax.conditioning import (
     ConditionedNetwork,
     Conditioning,
@@ -66,9 +66,7 @@ class TaskEmbeddingConfig(InnerConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("discount", "trace_decay"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"{name} must be between 0 and 1, not {value}")
+        require_fraction(self, "discount", "trace_decay")
 
 
 class TaskEmbeddingState(NamedTuple):
@@ -94,7 +92,8 @@ def task_embedding(
 
     References:
       Hausman et al., Learning an Embedding Space for Transferable Robot Skills (2018),
-      policies conditioned on embeddings of a finite set of tasks
+      policies conditioned on embeddings of a finite set of tasks,
+      https://openreview.net/forum?id=rk07ZXZRb
       Zintgraf et al., Fast Context Adaptation via Meta-Learning (2019), gradient steps
       on nothing but an input of the policy, https://arxiv.org/abs/1810.03642
     """

@@ -1,6 +1,7 @@
 """VariBAD: act on the observation and on what is believed of the task."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,14 +16,20 @@ from metarl_jax.belief_policies import (
     BeliefParams,
     belief_policy,
     hyper_state_networks,
-    hyper_state_size,
     with_hyper_states,
 )
-from metarl_jax.checks import require, require_positive
-from metarl_jax.exploration_bonus import (
-    ExplorationBonusConfig,
-    exploration_bonus,
-    no_bonus,
+from metarl_jax.buffer_memory import check_memory
+from metarl_jax.checks import (
+    require_fraction,
+    require_not_negative,
+    require_positive,
+)
+from metarl_jax.exploration_bonus import ExplorationBonusConfig
+from metarl_jax.exploring_rewards import (
+    Experience,
+    ExploringRewards,
+    rewards_as_they_are,
+    rewards_with_bonus,
 )
 from metarl_jax.lives import life_shapes, lives
 from metarl_jax.networks import NetworkConfig
@@ -30,17 +37,18 @@ from metarl_jax.rollouts import collect_lives
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_autoencoder import (
     AutoencoderConfig,
+    TrialAutoencoder,
     trial_autoencoder,
     trial_beliefs,
-    trial_surprise,
 )
+from metarl_jax.trial_buffer import TrialBuffer, empty
 from metarl_jax.trial_optimizers import (
     Horizon,
     TrialOuterConfig,
     TrialProximalConfig,
     trial_optimizer,
 )
-from metarl_jax.types import Environment, Key, MetaAlgorithm, Params, Rollout, Task
+from metarl_jax.types import Environment, Key, MetaAlgorithm, Rollout, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +67,9 @@ class VaribadConfig:
     bonus: ExplorationBonusConfig | None = None
 
     def __post_init__(self):
-        steps = self.num_adaptation_steps
-        require(steps >= 0, f"num_adaptation_steps must be 0 or more, not {steps}")
+        require_not_negative(self, "num_adaptation_steps")
         require_positive(self, "num_episodes")
-        for name in ("discount", "trace_decay"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"{name} must be between 0 and 1, not {value}")
+        require_fraction(self, "discount", "trace_decay")
 
 
 class VaribadState(NamedTuple):
@@ -90,6 +95,9 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
     Returns:
       The corresponding `MetaAlgorithm`.
 
+    Raises:
+      ValueError: if the data of a seed would take more than 8 GB.
+
     References:
       Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
       Meta-Learning (2020), https://arxiv.org/abs/1910.08348
@@ -97,6 +105,7 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
     num_stages = config.num_adaptation_steps + 1
     length = num_stages * env.horizon
     embedding_size = config.autoencoder.embedding_size
+    empty_buffer = _empty_buffer(env, config, length)
     autoencoder = trial_autoencoder(env, config.autoencoder, length)
     learner = belief_learner(autoencoder, config.belief_learning, axis)
     networks = hyper_state_networks(env, config.network, embedding_size)
@@ -104,19 +113,14 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
     horizon = Horizon(config.discount, config.trace_decay, length)
     optimizer = trial_optimizer(networks, config.outer, horizon, axis)
     beliefs = partial(trial_beliefs, env, autoencoder)
-    surprise = partial(trial_surprise, env, autoencoder)
-    if config.bonus is None:
-        bonus = no_bonus()
-    else:
-        size = hyper_state_size(env, embedding_size)
-        bonus = exploration_bonus(config.bonus, size, config.discount, axis)
+    exploring = _exploring_rewards(env, autoencoder, config, axis)
 
     def init(key: Key) -> VaribadState:
         belief_key, policy_key, bonus_key = jax.random.split(key, 3)
         policy_params, optimizer_state = optimizer.init(policy_key)
         params = BeliefParams(autoencoder.init(belief_key), policy_params)
-        belief_state = learner.init(params.autoencoder, life_shapes(env, length))
-        bonus_state = bonus.init(bonus_key)
+        belief_state = learner.init(params.autoencoder, empty_buffer())
+        bonus_state = exploring.init(bonus_key)
         return VaribadState(params, optimizer_state, belief_state, bonus_state)
 
     def adapt(key: Key, params: BeliefParams, task: Task) -> Rollout:
@@ -124,26 +128,20 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
             key, env, policy, params, task, num_stages, config.num_episodes
         )
 
-    def explored(key: Key, params: Params, bonus_state: Any, trials: Rollout):
-        """Trials of hyper-states, with what exploring is worth in their rewards."""
-        bonus_key, draw_key = jax.random.split(key)
-        believed = axis.map(beliefs, params, trials)
-        draw_keys = jax.random.split(draw_key, len(trials.reward))
-        surprises = axis.map(surprise, params, (draw_keys, trials, believed))
-        trials = jax.vmap(with_hyper_states)(trials, believed)
-        extra, bonus_state, metrics = bonus.update(
-            bonus_key, bonus_state, trials.observation, surprises
-        )
-        return trials._replace(reward=trials.reward + extra), bonus_state, metrics
-
     def update(key: Key, state: VaribadState, trials: Rollout):
         bonus_key, policy_key, belief_key = jax.random.split(key, 3)
         autoencoder_params, policy_params = state.params
-        hyper_trials, bonus_state, bonus_metrics = explored(
-            bonus_key, autoencoder_params, state.bonus, trials
+        believed = axis.map(beliefs, autoencoder_params, trials)
+        hyper_trials = jax.vmap(with_hyper_states)(trials, believed)
+        known = Experience(trials, believed, hyper_trials.observation)
+        reward, bonus_state, bonus_metrics = exploring.update(
+            bonus_key, autoencoder_params, state.bonus, known
         )
         policy_params, optimizer_state, metrics = optimizer.update(
-            policy_key, policy_params, state.optimizer_state, hyper_trials
+            policy_key,
+            policy_params,
+            state.optimizer_state,
+            hyper_trials._replace(reward=reward),
         )
         experience = jax.vmap(partial(lives, env))(trials)
         autoencoder_params, belief_state, belief_metrics = learner.update(
@@ -162,4 +160,29 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
         predict_reward=lambda params, *inputs: autoencoder.reward(
             params.autoencoder, *inputs
         ),
+    )
+
+
+def _empty_buffer(
+    env: Environment, config: VaribadConfig, length: int
+) -> Callable[[], TrialBuffer]:
+    """Makes the buffer of lives, which has been checked to fit."""
+    capacity = config.belief_learning.buffer_size
+    make = partial(empty, life_shapes(env, length), capacity)
+    check_memory(make, "buffer_size")
+    return make
+
+
+def _exploring_rewards(
+    env: Environment,
+    autoencoder: TrialAutoencoder,
+    config: VaribadConfig,
+    axis: TaskAxis,
+) -> ExploringRewards:
+    """The rewards that the policy learns from."""
+    if config.bonus is None:
+        return rewards_as_they_are()
+    size = config.autoencoder.embedding_size
+    return rewards_with_bonus(
+        env, autoencoder, config.bonus, size, config.discount, axis
     )
