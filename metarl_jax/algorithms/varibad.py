@@ -2,7 +2,7 @@
 
 import dataclasses
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 
@@ -46,6 +46,9 @@ from metarl_jax.types import Environment, Key, MetaAlgorithm, Params, Rollout, T
 @dataclasses.dataclass(frozen=True)
 class VaribadConfig:
     """Trials of K + 1 episodes, a belief at each step, and a policy of beliefs."""
+
+    adapts_parameters: ClassVar[bool] = False
+    tested_on_any_length: ClassVar[bool] = False  # only on trials as in training
 
     num_adaptation_steps: int = 1  # K
     num_episodes: int = 1  # E; lives of one task, each with a belief of its own
