@@ -11,14 +11,13 @@ import envs
 from envs.tasks import numbered, without_number
 from envs.wrappers import TaskInObservation, WithNumberedTasks
 from metarl_jax import algorithms
-from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig, PearlConfig
+from metarl_jax.algorithms import AlgorithmConfig, MultiTaskConfig
 from metarl_jax.checks import require
 from metarl_jax.evaluation import (
     EvaluationConfig,
     adaptation_returns,
     check_task_set,
 )
-from metarl_jax.gradient_methods import InnerConfig
 from metarl_jax.numbers import split_numbers
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.task_axis import TaskAxis, default_task_axis
@@ -66,17 +65,15 @@ class Experiment:
         require(steps >= 0, f"oracle_iterations must be 0 or more, not {steps}")
         count = self.num_training_tasks
         require(count >= 0, f"num_training_tasks must be 0 or more, not {count}")
-        adapts_parameters = isinstance(self.algorithm, InnerConfig)
         require(
-            steps == 0 or adapts_parameters,
+            steps == 0 or self.algorithm.adapts_parameters,
             "an oracle learns with the inner loop of a gradient-based algorithm; for "
             "others set oracle_iterations to 0",
         )
         trained = self.algorithm.num_adaptation_steps
         tested = self.evaluation.num_adaptation_steps
-        any_length = adapts_parameters or isinstance(self.algorithm, PearlConfig)
         require(
-            any_length or trained == tested,
+            self.algorithm.tested_on_any_length or trained == tested,
             "a memory is tested on trials as long as those of training: set "
             "evaluation.num_adaptation_steps and algorithm.num_adaptation_steps alike, "
             f"not {tested} and {trained}",
@@ -166,7 +163,7 @@ def _tasks_at_once(experiment: Experiment) -> int | None:
 
     Otherwise all: with the same parameters, the products of all tasks are one.
     """
-    if isinstance(experiment.algorithm, InnerConfig):
+    if experiment.algorithm.adapts_parameters:
         return None
     return max(experiment.training.num_tasks, experiment.evaluation.num_tasks)
 

@@ -8,6 +8,7 @@ import jax
 from experiments.experiment import Problem, at_test_time, build
 from experiments.run_directory import RunDirectory
 from experiments.trainer import restore
+from metarl_jax.checks import require
 from metarl_jax.types import Key, Params, Rollout, Task
 
 
@@ -31,9 +32,15 @@ def load_agent(run: str | Path, seed_index: int = 0) -> TrainedAgent:
 
     Raises:
       FileNotFoundError: if there is no run, or nothing of it is saved yet.
+      ValueError: if there is no such seed.
     """
     directory = RunDirectory(Path(run))
     _, experiment = directory.load()
+    num_seeds = experiment.training.num_seeds
+    require(
+        0 <= seed_index < num_seeds,
+        f"seed_index must be from 0 to {num_seeds - 1}, not {seed_index}",
+    )
     state = restore(directory, build(experiment), experiment)
     params = jax.tree.map(lambda leaf: leaf[seed_index], state.train_state.params)
     return TrainedAgent(build(at_test_time(experiment)), params)

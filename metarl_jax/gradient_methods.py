@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,9 @@ from metarl_jax.types import (
 @dataclasses.dataclass(frozen=True)
 class InnerConfig:
     """Adaptation by gradient steps, and what it adapts."""
+
+    adapts_parameters: ClassVar[bool] = True  # of its own for each task
+    tested_on_any_length: ClassVar[bool] = True  # with any number of steps
 
     num_adaptation_steps: int = 1  # K
     num_episodes: int = 20  # E

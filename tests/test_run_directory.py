@@ -9,6 +9,7 @@ from experiments.run_directory import RunDirectory
 from metarl_jax.algorithms import ALGORITHMS, TaskEmbeddingConfig, VaribadConfig
 from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
 from metarl_jax.embedding_sources import LearnedTable, TrueTask
+from metarl_jax.exploration_bonus import ExplorationBonusConfig
 from metarl_jax.reward_likelihoods import SquaredError, TwoValued
 from metarl_jax.sequence_models import LstmConfig
 from metarl_jax.trial_autoencoder import AutoencoderConfig
@@ -26,12 +27,20 @@ CONFIGS = [
     *(kind() for kind in ALGORITHMS),
     varibad(SquaredError(3.0)),
     varibad(TwoValued(-0.1, 1.0)),
+    VaribadConfig(bonus=ExplorationBonusConfig()),
     *(TaskEmbeddingConfig(embedding=kind) for kind in (TrueTask(), LearnedTable(3))),
     *(
         TaskEmbeddingConfig(conditioning=kind)
         for kind in (Concatenation(), Film(), Hypernetwork())
     ),
 ]
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_experiment_comes_back_as_it_was(tmp_path, name):
+    experiment = experiments.load(name)
+    RunDirectory(tmp_path).create(name, experiment)
+    assert RunDirectory(tmp_path).load() == (name, experiment)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: type(config).__name__)

@@ -40,6 +40,14 @@ def test_agent_plays_the_task_that_it_is_given(tmp_path):
         np.testing.assert_array_equal(trial.reward, np.full((1, 4, 1), reward))
 
 
+@pytest.mark.parametrize("seed_index", [-1, 2])
+def test_seed_that_was_not_trained_is_refused(tmp_path, seed_index):
+    RunDirectory(tmp_path).create("short", SHORT)
+    said = f"seed_index must be from 0 to 1, not {seed_index}"
+    with pytest.raises(ValueError, match=said):
+        load_agent(tmp_path, seed_index)
+
+
 def test_rl2_is_not_tested_on_trials_of_another_length():
     longer = dataclasses.replace(SHORT.evaluation, num_adaptation_steps=3)
     with pytest.raises(ValueError, match="trials as long as those of training: set"):

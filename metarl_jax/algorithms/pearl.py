@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,9 @@ class PearlConfig:
 
     Names of rewards are `reward`, or that of another one which the environment reports.
     """
+
+    adapts_parameters: ClassVar[bool] = False
+    tested_on_any_length: ClassVar[bool] = True
 
     num_adaptation_steps: int = 2  # K; updates of the belief
     num_episodes: int = 1  # E; rows between two updates, each with its own embedding

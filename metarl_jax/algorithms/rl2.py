@@ -1,7 +1,7 @@
 """RL^2: adaptation in the memory of a sequence model."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from metarl_jax.checks import (
     require_fraction,
@@ -31,6 +31,9 @@ from metarl_jax.types import Environment, Key, MetaAlgorithm, Params, Rollout, T
 @dataclasses.dataclass(frozen=True)
 class Rl2Config:
     """Trials of K + 1 episodes, and a sequence model that lives through them."""
+
+    adapts_parameters: ClassVar[bool] = False
+    tested_on_any_length: ClassVar[bool] = False  # only on trials as in training
 
     num_adaptation_steps: int = 1  # K
     num_episodes: int = 1  # E; lives of one task, each with a memory of its own

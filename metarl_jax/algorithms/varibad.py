@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 
@@ -54,6 +54,9 @@ from metarl_jax.types import Environment, Key, MetaAlgorithm, Rollout, Task
 @dataclasses.dataclass(frozen=True)
 class VaribadConfig:
     """Trials of K + 1 episodes, a belief at each step, and a policy of beliefs."""
+
+    adapts_parameters: ClassVar[bool] = False
+    tested_on_any_length: ClassVar[bool] = False  # only on trials as in training
 
     num_adaptation_steps: int = 1  # K
     num_episodes: int = 1  # E; lives of one task, each with a belief of its own
