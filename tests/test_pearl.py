@@ -195,8 +195,8 @@ def test_context_of_a_task_is_the_first_stages_of_its_last_trial():
 
 
 def test_reward_that_the_environment_does_not_report_is_named():
-    line = "no reward 'dense' .* it has: dense_reward, reward, sparse_reward(?!,)"
-    with pytest.raises(ValueError, match=line):
+    message = "no reward 'dense' .* it has: dense_reward, reward, sparse_reward(?!,)"
+    with pytest.raises(ValueError, match=message):
         algorithm, tasks = half_circle(context_reward="dense")
         params = jax.eval_shape(algorithm.init, jax.random.key(0)).params
         task = jax.tree.map(lambda leaf: leaf[0], tasks)
