@@ -9,10 +9,10 @@ next command.
 
 With --seconds S the seconds of an iteration of each row are measured first, once, and
 kept in the folder `speeds` of --out; each row is then trained for as many iterations as
-fit into S seconds of a seed, without compiling.
+fit into S seconds of a seed, without compiling. A row that cannot be measured, or of
+which no iteration fits, counts as failed. Speeds of another kind of device are refused.
 """
 
-import contextlib
 import dataclasses
 import shlex
 import sys
@@ -66,30 +66,39 @@ def main(arguments: list[str] | None = None) -> None:
         with cli.clear_errors():
             chosen, speeds = plan_speeds(options)
             speeds.prepare(chosen)
-        rows.run_and_report(chosen, speeds, command)
+        rows.run_and_show(chosen, speeds, command)
     with cli.clear_errors():
         chosen, results = plan(options)
-        results.prepare(chosen)
-    rows.run_and_report(chosen, results, command)
+        planned = [name for name in chosen if name in results.planned]
+        results.prepare(planned)
+    rows.run_and_show(planned, results, command)
+    rows.name_failures(chosen, results)
 
 
 def plan(options: Options):
     """The names of the rows to run, and the `Results` of all that can be shown.
 
     Raises:
-      ValueError: for an unknown name, or a number out of range.
+      ValueError: for an unknown name, or a number out of range. With --seconds a row
+        that cannot be planned is among the results, with the reason.
     """
     from experiments.row_results import Results
 
     comparison = experiments.load_comparison(options.name)
     experiment = _experiment_of_row(options, comparison)
     chosen = _chosen(options, comparison)
-    planned = {name: experiment(name) for name in chosen}
-    for name in comparison.rows.keys() - planned.keys():
-        with contextlib.suppress(ValueError):  # the budget is too small for this one
+    planned, refused = {}, {}
+    for name in dict.fromkeys([*chosen, *comparison.rows]):
+        try:
             planned[name] = experiment(name)
+        except ValueError as error:
+            if name in chosen and options.seconds is None:
+                raise
+            if name in chosen:
+                refused[name] = str(error)
     planned = {name: planned[name] for name in comparison.rows if name in planned}
-    return chosen, Results(options.folder, planned, seconds=options.seconds)
+    results = Results(options.folder, planned, seconds=options.seconds, refused=refused)
+    return chosen, results
 
 
 def plan_speeds(options: Options):

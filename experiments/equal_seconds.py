@@ -20,6 +20,8 @@ from experiments.row_folder import (
     markdown,
 )
 from metarl_jax import platform
+from metarl_jax.checks import require
+from metarl_jax.machine import device_kind
 from metarl_jax.run_files import replace_file
 
 _MEASURED_SECONDS = 20.0
@@ -29,6 +31,21 @@ _MOST_CHUNKS = 20
 @dataclasses.dataclass(frozen=True)
 class Speeds(RowFolder):
     """The seconds that a training iteration of each row takes, measured once."""
+
+    def prepare(self, names: list[str]) -> None:
+        """Makes the folders of these rows.
+
+        Raises:
+          ValueError: if one holds another configuration, or any was measured on another
+            kind of device.
+        """
+        super().prepare(names)
+        for name, row in good(self.rows()).items():
+            require(
+                row["device"] == device_kind(),
+                f"{self.path / name} was measured on {row['device']}, and this is "
+                f"{device_kind()}: choose another --out, or remove it",
+            )
 
     def program(self, name: str) -> Callable[[], None]:
         """What the process of a row does."""
@@ -49,14 +66,14 @@ class Speeds(RowFolder):
         Raises:
           ValueError: if there is not even one, or none was measured.
         """
-        measured = good(self.rows())
-        if name not in measured:
-            raise ValueError(f"how long an iteration of {name} takes is not measured")
-        needed = measured[name]["seconds_per_iteration"]
-        if seconds < needed:
-            raise ValueError(
-                f"{seconds:g} seconds are below one iteration of {name}, {needed:.3g} s"
-            )
+        row = self.rows().get(name, {"failed": "it was not tried"})
+        if "failed" in row:
+            raise ValueError(f"an iteration could not be measured: {row['failed']}")
+        needed = row["seconds_per_iteration"]
+        require(
+            seconds >= needed,
+            f"{seconds:g} seconds are below one iteration of {name}, {needed:.3g} s",
+        )
         return trained_for(self.planned[name], math.floor(seconds / needed))
 
 
@@ -70,7 +87,8 @@ def measure(out: Path, name: str, experiment: Experiment) -> None:
     speeds = Speeds(out, {name: experiment})
     with failures_recorded(speeds, name):
         seconds = seconds_per_iteration(experiment)
-        speeds.record(name, {"seconds_per_iteration": seconds})
+        row = {"seconds_per_iteration": seconds, "device": device_kind()}
+        speeds.record(name, row)
 
 
 def seconds_per_iteration(experiment: Experiment) -> float:

@@ -75,6 +75,11 @@ class Results(RowFolder):
 
     summary: Summary = MEAN
     seconds: float | None = None  # of training, where all rows get the same
+    # name -> reason, of rows that were wanted but cannot be planned
+    refused: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def has_failed(self, name: str) -> bool:
+        return name in self.refused or super().has_failed(name)
 
     def program(self, name: str) -> Callable[[], None]:
         """What the process of a row does."""
@@ -85,7 +90,7 @@ class Results(RowFolder):
         return {
             name: self._with_compiled_seconds(name, row)
             for name, row in super().rows().items()
-        }
+        } | {name: {"failed": reason} for name, reason in self.refused.items()}
 
     def write(self) -> None:
         """Writes the table and the figures of the rows that are done."""

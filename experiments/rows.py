@@ -37,7 +37,13 @@ def share_machine(processes: str = "1") -> int:
 def run_and_report(
     chosen: list[str], results, command: str, processes: int = 1
 ) -> None:
-    """Runs the chosen rows that are not done, prints the table and names failures.
+    """`run_and_show`, and `name_failures`."""
+    run_and_show(chosen, results, command, processes)
+    name_failures(chosen, results)
+
+
+def run_and_show(chosen: list[str], results, command: str, processes: int = 1) -> None:
+    """Runs the chosen rows that are not done, and prints the table.
 
     Args:
       chosen: names of rows.
@@ -49,6 +55,10 @@ def run_and_report(
         run_rows(chosen, results, processes)
     print(results.table())
     print(f"results in {results.path}")
+
+
+def name_failures(chosen: list[str], results) -> None:
+    """Exits with one line about the rows that failed, if any."""
     failed = [name for name in chosen if results.has_failed(name)]
     if failed:
         cli.fail(f"failed: {', '.join(failed)}; the same command tries again")

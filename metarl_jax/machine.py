@@ -43,6 +43,12 @@ def description() -> dict[str, Any]:
     }
 
 
+def device_kind() -> str:
+    """The accelerator that JAX computes on, or else the model of the CPU."""
+    on_cpu = jax.default_backend() == "cpu"
+    return _cpu_model() if on_cpu else jax.devices()[0].device_kind
+
+
 def measured_rates(num_devices: int) -> Rates:
     """Measures this machine, on `num_devices` devices at once."""
     on_cpu = jax.default_backend() == "cpu"

@@ -15,6 +15,7 @@ import pytest
 
 import experiments
 from experiments.compare import Options, plan, plan_speeds
+from metarl_jax.machine import device_kind
 
 ROOT = Path(__file__).parents[1]
 STEPS = 80_000  # of an iteration of most rows
@@ -174,7 +175,6 @@ def test_unknown_comparison_gets_one_line():
         ({"num_seeds": 0}, "num_seeds must be 1 or more"),
         ({"budget": 10, "seconds": 1.0}, "give --budget or --seconds, not both"),
         ({"seconds": 0.0}, "--seconds must be above 0"),
-        ({"rows": "maml", "seconds": 1.0}, "an iteration of maml takes is not meas"),
     ],
 )
 def test_wrong_option_is_refused_before_anything_runs(options, said):
@@ -188,7 +188,8 @@ def measured(out, rows, seconds, seconds_per_iteration):
     chosen, speeds = plan_speeds(options)
     speeds.prepare(chosen)
     for name in chosen:
-        speeds.record(name, {"seconds_per_iteration": seconds_per_iteration})
+        row = {"seconds_per_iteration": seconds_per_iteration, "device": device_kind()}
+        speeds.record(name, row)
     return options
 
 
@@ -206,10 +207,54 @@ def test_all_learning_rates_of_a_row_that_fall_do_so_over_its_iterations(tmp_pat
     assert decays == (25, 25)
 
 
-def test_row_of_which_no_iteration_fits_is_refused(tmp_path):
-    options = measured(tmp_path, "maml", 1.0, 2.0)
-    with pytest.raises(ValueError, match="1 seconds are below one iteration of maml"):
-        plan(options)
+def test_rows_that_cannot_be_timed_have_failed_and_do_not_stop_the_others(tmp_path):
+    """Rows of one iteration that fits, of one that does not, and without a speed."""
+    measured(tmp_path, "maml,fomaml", 1.0, 2.0)
+    measured(tmp_path, "promp", 1.0, 0.5)
+    rows = "maml,promp,fomaml,anil"
+    options = Options("point", rows, seconds=1.0, out=tmp_path)
+    _, speeds = plan_speeds(options)
+    speeds.prepare(["anil"])
+    speeds.record_failure("anil", "too large")
+    chosen, results = plan(options)
+    results.write()
+    assert chosen == rows.split(",")
+    assert results.planned.keys() == {"promp", "from_scratch"}
+    assert [name for name in chosen if results.has_failed(name)] == [
+        *("maml", "fomaml", "anil")
+    ]
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["maml"] == {
+        "failed": "1 seconds are below one iteration of maml, 2 s"
+    }
+    assert written["anil"] == {
+        "failed": "an iteration could not be measured: too large"
+    }
+
+
+def test_comparison_at_equal_seconds_goes_on_after_a_row_without_a_plan(tmp_path):
+    options = Options("point", "maml", seconds=1.0, num_seeds=1, out=tmp_path)
+    chosen, speeds = plan_speeds(options)
+    speeds.prepare(chosen)
+    row = {"seconds_per_iteration": 2.0, "device": device_kind()}
+    speeds.record("maml", row)
+    arguments = "--seconds=1", "--num-seeds=1", f"--out={tmp_path}"
+    code, _, errors = compare("point", "--rows=maml,from_scratch", *arguments)
+    assert code == 2
+    assert errors.endswith("error: failed: maml; the same command tries again\n")
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert "below one iteration" in results["maml"]["failed"]
+    assert len(results["from_scratch"]["return_by_step"]) == 4
+
+
+def test_speeds_of_another_device_are_refused(tmp_path):
+    options = measured(tmp_path, "maml", 10.0, 0.4)
+    chosen, speeds = plan_speeds(options)
+    speeds.prepare(chosen)
+    row = {"seconds_per_iteration": 0.4, "device": "an abacus"}
+    speeds.record("maml", row)
+    with pytest.raises(ValueError, match="maml was measured on an abacus, and this is"):
+        speeds.prepare(chosen)
 
 
 def test_learning_curve_is_drawn_against_the_seconds_that_were_taken(
