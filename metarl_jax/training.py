@@ -60,7 +60,10 @@ def initial_state(algorithm: MetaAlgorithm, config: TrainingConfig) -> RunState:
         return RunState(algorithm.init(init_key), run_key, jnp.array(0))
 
     seeds = config.seed + jnp.arange(config.num_seeds)
-    return jax.jit(jax.vmap(one_seed))(jax.vmap(jax.random.key)(seeds))
+    # not by vmap: batches of matrices that are made orthogonal at the same time can
+    # keep all threads of a CPU waiting for each other
+    each = lambda keys: jax.lax.map(one_seed, keys)
+    return jax.jit(each)(jax.vmap(jax.random.key)(seeds))
 
 
 def meta_step(
