@@ -2,6 +2,15 @@
 
 Writes summary.json, returns.json, adaptation_curve.png and, for goals in the plane,
 trajectories.png into the run directory, or into --out.
+
+With --algorithm field=value, which may be given several times, the algorithm is tested
+with another setting than that of training. PEARL that acts on the mean of its belief,
+beside what it does in training, where it samples from the belief:
+
+    python -m experiments.evaluate RUN_DIR --algorithm embedding=mean --out RUN_DIR/mean
+
+A setting of what was trained, such as the size of a network, cannot be another. Where a
+field takes several values they have spaces between: --algorithm "inner_step_sizes=1 2".
 """
 
 import dataclasses
@@ -25,6 +34,7 @@ class Options:
     num_adaptation_steps: int | None = None
     num_episodes: int | None = None
     seed: int | None = None
+    algorithm: tyro.conf.UseAppendAction[tuple[str, ...]] = ()  # field=value
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,13 +51,30 @@ def main(arguments: list[str] | None = None) -> None:
     with cli.clear_errors():
         directory = RunDirectory(options.run_dir)
         name, experiment = directory.load()
-        given = {k: v for k, v in vars(options).items() if v is not None}
-        given = {k: v for k, v in given.items() if k not in ("run_dir", "out")}
-        experiment = dataclasses.replace(
-            experiment, evaluation=dataclasses.replace(experiment.evaluation, **given)
-        )
+        experiment = _as_tested(experiment, options)
     with cli.clear_ends(f"python -m experiments.evaluate {options.run_dir}"):
         print_summary(evaluate(directory, name, experiment, options.out))
+
+
+def _as_tested(experiment, options: Options):
+    """The experiment with the evaluation, and the settings, that are asked for."""
+    others = ("run_dir", "out", "algorithm")
+    given = {k: v for k, v in vars(options).items() if v is not None}
+    given = {k: v for k, v in given.items() if k not in others}
+    experiment = dataclasses.replace(
+        experiment, evaluation=dataclasses.replace(experiment.evaluation, **given)
+    )
+    arguments = [word for text in options.algorithm for word in _setting(text)]
+    program = "python -m experiments.evaluate"
+    return cli.parse(type(experiment), program, arguments, default=experiment)
+
+
+def _setting(text: str) -> list[str]:
+    """The arguments that "field=value" stands for."""
+    field, _, value = (part.strip() for part in text.partition("="))
+    if not field or not value:
+        raise ValueError(f"--algorithm takes field=value, not '{text}'")
+    return [f"--algorithm.{field}", *value.split()]
 
 
 if __name__ == "__main__":
