@@ -51,13 +51,17 @@ def main(arguments: list[str] | None = None) -> None:
     with cli.clear_errors():
         directory = RunDirectory(options.run_dir)
         name, experiment = directory.load()
-        experiment = _as_tested(experiment, options)
+        experiment = as_tested(experiment, options)
     with cli.clear_ends(f"python -m experiments.evaluate {options.run_dir}"):
         print_summary(evaluate(directory, name, experiment, options.out))
 
 
-def _as_tested(experiment, options: Options):
-    """The experiment with the evaluation, and the settings, that are asked for."""
+def as_tested(experiment, options: Options):
+    """The experiment with the evaluation and the settings that are asked for.
+
+    Raises:
+      ValueError: if a setting is not of the form field=value.
+    """
     others = ("run_dir", "out", "algorithm")
     given = {k: v for k, v in vars(options).items() if v is not None}
     given = {k: v for k, v in given.items() if k not in others}

@@ -1,0 +1,51 @@
+"""What the evaluation command makes of its options."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import experiments
+from experiments.evaluate import Options, as_tested
+
+PEARL = experiments.load("pearl_point_half_circle")
+
+
+def with_settings(*settings):
+    return as_tested(PEARL, Options(Path("run"), algorithm=settings))
+
+
+def test_settings_change_the_algorithm_and_nothing_else():
+    mean = dataclasses.replace(PEARL.algorithm, embedding="mean", discount=0.5)
+    expected = dataclasses.replace(PEARL, algorithm=mean)
+    assert with_settings("embedding=mean", "discount = 0.5") == expected
+
+
+def test_value_of_several_words_has_spaces_between():
+    changed = with_settings("context_inputs=observation reward").algorithm
+    assert changed.context_inputs == ("observation", "reward")
+
+
+def test_without_settings_the_experiment_is_as_it_was_run():
+    assert with_settings() == PEARL
+
+
+@pytest.mark.parametrize(
+    "setting, said",
+    [
+        ("embeding=mean", "has no option --algorithm.embeding; did you mean"),
+        ("embedding=best", "mean"),
+        ("context_size=0", "context_size must be above 0"),
+    ],
+)
+def test_wrong_setting_gets_one_line(capsys, setting, said):
+    with pytest.raises(SystemExit):
+        with_settings(setting)
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_setting_without_a_value_is_refused():
+    with pytest.raises(ValueError, match="takes field=value, not 'embedding'"):
+        with_settings("embedding")
