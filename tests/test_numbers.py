@@ -50,10 +50,10 @@ def test_own_numbers_give_the_same_configuration():
 
 def small(row):
     experiment = POINT.experiment(row)
-    network = NetworkConfig(hidden_sizes=(4,), initial_std=0.7)
-    algorithm = dataclasses.replace(
-        experiment.algorithm, network=network, num_episodes=4
-    )
+    sizes = {"network": NetworkConfig(hidden_sizes=(4,), initial_std=0.7)}
+    if not hasattr(experiment.algorithm, "network"):
+        sizes = {}
+    algorithm = dataclasses.replace(experiment.algorithm, **sizes, num_episodes=4)
     return dataclasses.replace(
         experiment,
         algorithm=algorithm,
