@@ -11,7 +11,6 @@ for each row curve.csv. A row that is done is not run again; one that was interr
 starts anew, since its seconds would not be those of one process.
 """
 
-import contextlib
 import dataclasses
 import os
 import shlex
@@ -69,7 +68,8 @@ def plan(options: Options):
     settings = options.budget, 1, options.num_devices
     adapting = comparison.adapting_rows()
     planned = {}
-    for name in options.rows.split(",") if options.rows else _testable(options):
+    chosen = options.rows.split(",") if options.rows else _testable(comparison)
+    for name in chosen:
         experiment = comparison.experiment(name, *settings)
         if name not in adapting:
             raise ValueError(
@@ -81,15 +81,11 @@ def plan(options: Options):
     return ReturnTimes(out, planned, options.target)
 
 
-def _testable(options: Options) -> list[str]:
-    """The rows that adapt, without those that are tested as they were trained only."""
-    comparison = experiments.load_comparison(options.comparison)
-    names = []
-    for name in comparison.adapting_rows():
-        with contextlib.suppress(ValueError):
-            _timed(comparison.one_iteration(name), options, 0)
-            names.append(name)
-    return names
+def _testable(comparison) -> list[str]:
+    """The rows that adapt, and may be tested on other trials than they were trained."""
+    rows = comparison.rows
+    adapting = comparison.adapting_rows()
+    return [name for name in adapting if rows[name].algorithm.tested_on_any_length]
 
 
 def _timed(experiment, options: Options, seed: int):
