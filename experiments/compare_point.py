@@ -162,6 +162,7 @@ COMPARISON = Comparison(
                 **_INNER | {"inner_step_sizes": (0.05, 0.03, 0.02)},
                 outer=_TRIAL["outer"],
             ),
+            num_tasks=20,
             num_training_tasks=100,
         ),
         "multi_task": Row(

@@ -337,3 +337,12 @@ def test_rows_of_a_comparison_take_the_same_steps(name, monkeypatch):
         else:
             one_iteration = trained / experiment.training.num_iterations
             assert comparison.budget - one_iteration < trained <= comparison.budget
+
+
+@pytest.mark.parametrize("name", experiments.COMPARISONS)
+def test_minibatches_of_every_row_divide_its_tasks(name):
+    for row in experiments.load_comparison(name).rows:
+        experiment = experiments.load(f"{name}:{row}")
+        outer = getattr(experiment.algorithm, "outer", None)
+        num_minibatches = getattr(outer, "num_minibatches", 1)
+        assert experiment.training.num_tasks % num_minibatches == 0, row
