@@ -21,17 +21,19 @@ EXPERIMENT = Experiment(
                 likelihood=TwoValued(-0.1, 1.0), reward_of="next_observation"
             )
         ),
-        belief_learning=BeliefLearningConfig(learning_rate=2e-3, decay_iterations=700),
+        belief_learning=BeliefLearningConfig(learning_rate=2e-3, decay_iterations=900),
         network=NetworkConfig((128, 64), activation="relu"),
-        discount=1.0,
+        discount=0.99,
         trace_decay=0.95,
         outer=TrialProximalConfig(
             learning_rate=2e-3,
-            decay_iterations=700,
+            decay_iterations=900,
             value_coefficient=5.0,
-            entropy_coefficient=0.03,
+            entropy_coefficient=0.05,
         ),
     ),
-    training=TrainingConfig(num_iterations=700, num_tasks=256),
-    evaluation=EvaluationConfig(num_tasks=1000, num_adaptation_steps=3, num_episodes=1),
+    training=TrainingConfig(num_iterations=900, num_tasks=256),
+    evaluation=EvaluationConfig(
+        task_set="goals", num_adaptation_steps=3, num_episodes=100
+    ),
 )
