@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from metarl_jax.checks import require_positive
 from metarl_jax.lives import Life
 from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
+from metarl_jax.replay import Replay, add, sample
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_autoencoder import TrialAutoencoder
-from metarl_jax.trial_buffer import TrialBuffer, add, sample
 from metarl_jax.types import Array, Key, Metrics, Params
 
 
@@ -40,14 +40,14 @@ class BeliefLearningConfig(MinibatchConfig):
 
 class BeliefLearningState(NamedTuple):
     optimizer_state: Any
-    buffer: TrialBuffer  # of entries `Life`
+    buffer: Replay  # of a `Life` each, all tasks as one
 
 
 class BeliefLearner(NamedTuple):
     """Improves the parameters of a trial autoencoder."""
 
     # (params, a buffer without data) -> state
-    init: Callable[[Params, TrialBuffer], BeliefLearningState]
+    init: Callable[[Params, Replay], BeliefLearningState]
     # (key, params, state, new lives [N, E, L, ...]) -> (params, state, metrics)
     update: Callable[
         [Key, Params, BeliefLearningState, Life],
@@ -76,14 +76,17 @@ def belief_learner(
 
     descent = minibatch_descent(loss, config, axis)
 
-    def init(params: Params, buffer: TrialBuffer) -> BeliefLearningState:
+    def init(params: Params, buffer: Replay) -> BeliefLearningState:
         return BeliefLearningState(descent.init(params), buffer)
 
     def update(key: Key, params: Params, state: BeliefLearningState, new: Life):
         draw_key, loss_key, order_key = jax.random.split(key, 3)
-        buffer = add(state.buffer, _first_lives(new, config.num_stored))
+        all_tasks = jnp.zeros(1, jnp.int32)  # kept as one
+        stored = jax.tree.map(lambda leaf: leaf[None], _first_lives(new, config))
+        buffer = add(state.buffer, all_tasks, stored)
         number = config.batch_size * config.num_minibatches
-        drawn = sample(draw_key, buffer, number)
+        drawn = sample(draw_key, buffer, all_tasks, number)
+        drawn = jax.tree.map(lambda leaf: leaf[0], drawn)
         batch = jax.random.split(loss_key, number), drawn
         params, optimizer_state, metrics = descent.update(
             order_key, params, state.optimizer_state, batch
@@ -95,12 +98,12 @@ def belief_learner(
     return BeliefLearner(init, update)
 
 
-def _first_lives(new: Life, number: int) -> Life:
-    """Of lives [N, E, L, ...] the first, [number, L, ...], of as many tasks as can be.
+def _first_lives(new: Life, config: BeliefLearningConfig) -> Life:
+    """Of lives [N, E, L, ...] the first ones, [M, L, ...], of as many tasks as can be.
 
     The first life of all tasks comes first, then the second.
     """
     by_life = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), new)
     return jax.tree.map(
-        lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:number], by_life
+        lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[: config.num_stored], by_life
     )

@@ -1,8 +1,8 @@
-"""Replay: per-task ring buffers of transitions, which live in the train state.
+"""Replay: ring buffers, one for each task, which live in the train state.
 
 Flashbax 0.1.3 has ring buffers that a vmap would make per-task ones. These are of our
 own: they are short, and add the data of several tasks, some of them the same one, at
-once.
+once. What is the same for all tasks is kept as that of a single one, number 0.
 """
 
 from typing import Any, NamedTuple
@@ -14,19 +14,19 @@ from metarl_jax.types import Array, Key
 
 
 class Replay(NamedTuple):
-    """The newest transitions of each task."""
+    """The newest entries of each task, such as transitions or lives."""
 
-    transitions: Any  # leaves [num_tasks, capacity, ...]
+    entries: Any  # leaves [num_tasks, capacity, ...]
     count: Array  # [num_tasks], int32; how many were ever added
 
     @property
     def capacity(self) -> int:
         """Of each task."""
-        return jax.tree.leaves(self.transitions)[0].shape[1]
+        return jax.tree.leaves(self.entries)[0].shape[1]
 
     @property
     def size(self) -> Array:
-        """How many transitions each task has stored: [num_tasks]."""
+        """How many entries each task has stored: [num_tasks]."""
         return jnp.minimum(self.count, self.capacity)
 
 
@@ -34,22 +34,22 @@ def empty_replay(example: Any, num_tasks: int, capacity: int) -> Replay:
     """A replay without data.
 
     Args:
-      example: one transition; arrays or their shapes.
+      example: one entry; arrays or their shapes.
       num_tasks: how many tasks to keep apart.
-      capacity: how many transitions to keep of each task.
+      capacity: how many entries to keep of each task.
     """
     empty = lambda leaf: jnp.zeros((num_tasks, capacity, *leaf.shape), leaf.dtype)
     return Replay(jax.tree.map(empty, example), jnp.zeros(num_tasks, jnp.int32))
 
 
-def add(replay: Replay, task_numbers: Array, transitions: Any) -> Replay:
+def add(replay: Replay, task_numbers: Array, entries: Any) -> Replay:
     """Adds the data of several tasks, in order; the oldest of a full task goes first.
 
     Args:
       replay: to add to.
       task_numbers: [B], int32; the same one may occur several times. -1: a task of a
         test, whose data are dropped.
-      transitions: leaves [B, L, ...]; of more than the capacity the last are kept.
+      entries: leaves [B, L, ...]; of more than the capacity the last are kept.
 
     Returns:
       The replay with the data.
@@ -59,11 +59,11 @@ def add(replay: Replay, task_numbers: Array, transitions: Any) -> Replay:
         return _add_to_task(replay, *entry), None
 
     known = jnp.where(task_numbers >= 0, task_numbers, replay.count.shape[0])
-    return jax.lax.scan(add_one, replay, (known, transitions))[0]
+    return jax.lax.scan(add_one, replay, (known, entries))[0]
 
 
 def sample(key: Key, replay: Replay, task_numbers: Array, batch_size: int) -> Any:
-    """Draws transitions of each of several tasks, uniformly and with replacement.
+    """Draws entries of each of several tasks, uniformly and with replacement.
 
     Args:
       key: consumed.
@@ -72,13 +72,13 @@ def sample(key: Key, replay: Replay, task_numbers: Array, batch_size: int) -> An
       batch_size: how many to draw of each task.
 
     Returns:
-      Transitions, leaves [B, batch_size, ...].
+      Entries, leaves [B, batch_size, ...].
     """
     sizes = replay.size[task_numbers][:, None]
     shape = (task_numbers.shape[0], batch_size)
     slots = jax.random.randint(key, shape, 0, sizes)
     take = lambda leaf: leaf[task_numbers[:, None], slots]
-    return jax.tree.map(take, replay.transitions)
+    return jax.tree.map(take, replay.entries)
 
 
 def sample_tasks(key: Key, replay: Replay, num_tasks: int) -> Array:
@@ -87,9 +87,9 @@ def sample_tasks(key: Key, replay: Replay, num_tasks: int) -> Array:
     return jax.random.categorical(key, has_data, shape=(num_tasks,))
 
 
-def _add_to_task(replay: Replay, task_number: Array, transitions: Any) -> Replay:
-    """Adds transitions [L, ...] of one task; none where there is no such task."""
-    length = jax.tree.leaves(transitions)[0].shape[0]
+def _add_to_task(replay: Replay, task_number: Array, entries: Any) -> Replay:
+    """Adds entries [L, ...] of one task; none where there is no such task."""
+    length = jax.tree.leaves(entries)[0].shape[0]
     kept = min(length, replay.capacity)
     start = replay.count[task_number] + length - kept
     slots = (start + jnp.arange(kept)) % replay.capacity
@@ -97,6 +97,6 @@ def _add_to_task(replay: Replay, task_number: Array, transitions: Any) -> Replay
         new[length - kept :], mode="drop"
     )
     return Replay(
-        jax.tree.map(store, replay.transitions, transitions),
+        jax.tree.map(store, replay.entries, entries),
         replay.count.at[task_number].add(length, mode="drop"),
     )

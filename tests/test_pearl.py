@@ -130,7 +130,7 @@ def test_seeds_side_by_side_do_not_know_of_each_other():
     swapped = train(jax.tree.map(lambda leaf: leaf[::-1], start))
     for leaf, other in zip(raw(halfway()), raw(swapped), strict=True):
         np.testing.assert_array_equal(leaf, other[::-1])
-    actions = halfway().train_state.replay.transitions.action
+    actions = halfway().train_state.replay.entries.action
     assert not np.allclose(actions[0], actions[1])
 
 
@@ -168,7 +168,7 @@ def updated():
 def test_trials_are_added_to_the_replay_of_their_tasks():
     state, trials = updated()
     assert state.replay.count.tolist() == [45, 0, 90, 0, 0, 45]
-    stored = state.replay.transitions
+    stored = state.replay.entries
     flat = trials.observation[3].reshape(45, 2)
     np.testing.assert_array_equal(stored.observation[5, :45], flat)
     both = jnp.concatenate([trials.action[0], trials.action[2]]).reshape(90, 2)
@@ -178,7 +178,7 @@ def test_trials_are_added_to_the_replay_of_their_tasks():
 def test_critics_and_encoder_learn_from_the_rewards_that_they_are_given():
     state, trials = updated()
     dense = trials.metrics["dense_reward"][1].reshape(-1)
-    np.testing.assert_array_equal(state.replay.transitions.reward[0, :45], dense)
+    np.testing.assert_array_equal(state.replay.entries.reward[0, :45], dense)
     assert np.all(dense < 0)
     sparse = trials.metrics["sparse_reward"][1, 0].reshape(-1)
     np.testing.assert_array_equal(state.contexts.transitions[0, :, -1], sparse)

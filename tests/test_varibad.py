@@ -146,7 +146,7 @@ def test_bonus_changes_rewards_of_learning_and_not_those_that_are_stored():
     assert metrics["bonus"] > 0
     assert set(plain) & {"bonus", "novelty"} == set()
     np.testing.assert_array_equal(trials.reward, same.reward)
-    stored = curious.beliefs.buffer.entries.reward[:8]
+    stored = curious.beliefs.buffer.entries.reward[0, :8]
     np.testing.assert_array_equal(stored, trials.reward.reshape(8, 2))
 
 
@@ -167,9 +167,9 @@ def test_policy_may_be_improved_within_a_trust_region():
 def test_no_more_lives_are_stored_than_was_said():
     _, _, after, _, trials = updated(TRUST_REGION)
     buffer = after.beliefs.buffer
-    assert buffer.num_added == len(trials.reward) == 8
-    assert buffer.entries.reward.shape == (256, 2)
-    assert not np.any(buffer.entries.reward[8:])
+    assert buffer.count[0] == len(trials.reward) == 8
+    assert buffer.entries.reward.shape == (1, 256, 2)
+    assert not np.any(buffer.entries.reward[0, 8:])
 
 
 def test_lives_that_are_stored_are_of_as_many_tasks_as_can_be():
@@ -177,11 +177,11 @@ def test_lives_that_are_stored_are_of_as_many_tasks_as_can_be():
     learning = dataclasses.replace(SHORT.belief_learning, num_stored=10)
     config = dataclasses.replace(SHORT, num_episodes=3, belief_learning=learning)
     _, _, after, _, trials = updated(config)
-    stored = after.beliefs.buffer.entries.action[:10]
+    stored = after.beliefs.buffer.entries.action[0, :10]
     pulled = jax.nn.one_hot(trials.action, 2).reshape(8, 2, 3, 2)
     np.testing.assert_array_equal(stored[:8], pulled[:, :, 0])
     np.testing.assert_array_equal(stored[8:], pulled[:2, :, 1])
-    assert after.beliefs.buffer.num_added == 10
+    assert after.beliefs.buffer.count[0] == 10
 
 
 def test_beliefs_of_a_trial_are_those_that_were_acted_on():

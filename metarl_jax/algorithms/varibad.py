@@ -33,6 +33,7 @@ from metarl_jax.exploring_rewards import (
 )
 from metarl_jax.lives import life_shapes, lives
 from metarl_jax.networks import NetworkConfig
+from metarl_jax.replay import Replay, empty_replay
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_autoencoder import (
@@ -41,7 +42,6 @@ from metarl_jax.trial_autoencoder import (
     trial_autoencoder,
     trial_beliefs,
 )
-from metarl_jax.trial_buffer import TrialBuffer, empty
 from metarl_jax.trial_optimizers import (
     Horizon,
     TrialOuterConfig,
@@ -168,10 +168,10 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
 
 def _empty_buffer(
     env: Environment, config: VaribadConfig, length: int
-) -> Callable[[], TrialBuffer]:
+) -> Callable[[], Replay]:
     """Makes the buffer of lives, which has been checked to fit."""
     capacity = config.belief_learning.buffer_size
-    make = partial(empty, life_shapes(env, length), capacity)
+    make = partial(empty_replay, life_shapes(env, length), 1, capacity)
     check_memory(make, "buffer_size")
     return make
 

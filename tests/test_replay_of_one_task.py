@@ -1,11 +1,12 @@
-"""A bounded buffer: it returns what was stored, and forgets the oldest first."""
+"""A replay of one task: it returns what was stored, and forgets the oldest first."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metarl_jax.trial_buffer import add, empty, sample
+from metarl_jax import replay
 
+TASK = jnp.zeros(1, jnp.int32)
 ENTRY = {"reward": jnp.zeros(2), "action": jnp.zeros((), jnp.int32)}
 
 
@@ -16,9 +17,18 @@ def entries(*numbers):
     return {"reward": reward, "action": number.astype(jnp.int32)}
 
 
+def empty(example, capacity):
+    return replay.empty_replay(example, 1, capacity)
+
+
+def add(buffer, batch):
+    return replay.add(buffer, TASK, jax.tree.map(lambda leaf: leaf[None], batch))
+
+
 def drawn(buffer, number=200):
     """The numbers of entries that were drawn; leaves belong together."""
-    batch = sample(jax.random.key(0), buffer, number)
+    batch = replay.sample(jax.random.key(0), buffer, TASK, number)
+    batch = jax.tree.map(lambda leaf: leaf[0], batch)
     np.testing.assert_array_equal(batch["reward"][:, 0], batch["action"])
     np.testing.assert_array_equal(batch["reward"][:, 1], -batch["action"])
     assert batch["action"].dtype == jnp.int32
@@ -36,7 +46,7 @@ def test_the_oldest_are_overwritten():
     for batch in ((1, 2, 3), (4, 5, 6)):
         buffer = add(buffer, entries(*batch))
     assert drawn(buffer) == {3, 4, 5, 6}
-    assert buffer.num_added == 6
+    assert buffer.count[0] == 6
 
 
 def test_of_more_entries_than_there_is_room_the_last_are_kept():
