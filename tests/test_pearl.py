@@ -181,14 +181,14 @@ def test_critics_and_encoder_learn_from_the_rewards_that_they_are_given():
     np.testing.assert_array_equal(state.replay.entries.reward[0, :45], dense)
     assert np.all(dense < 0)
     sparse = trials.metrics["sparse_reward"][1, 0].reshape(-1)
-    np.testing.assert_array_equal(state.contexts.transitions[0, :, -1], sparse)
+    np.testing.assert_array_equal(state.contexts.entries[0, :, -1], sparse)
 
 
 def test_context_of_a_task_is_the_first_stages_of_its_last_trial():
     state, trials = updated()
     assert state.contexts.capacity == 5 * 3  # T * E: what the prior collected
     newer = trials.observation[2, 0].reshape(15, 2)
-    np.testing.assert_array_equal(state.contexts.transitions[2, :, :2], newer)
+    np.testing.assert_array_equal(state.contexts.entries[2, :, :2], newer)
     algorithm, _ = half_circle(num_context_stages=9)
     whole = jax.eval_shape(algorithm.init, jax.random.key(0))
     assert whole.contexts.capacity == 3 * 5 * 3  # there are no more than K + 1 stages
