@@ -38,6 +38,7 @@ class Options:
     cells: str | None = None  # names, separated by commas, with *; all by default
     agents: str | None = None  # likewise
     budget: str = "small"  # "small" or "paper": how long agents are trained
+    iterations: int | None = None  # of that training, in place of the budget's
     trials: int = 10_000  # that each agent is scored on
     estimate: int = 0  # iterations to time, instead of training and scoring
     processes: int = 1  # rows at a time
@@ -83,6 +84,8 @@ def _check(options: Options) -> None:
     from experiments.reproduce_scores import check_num_trials
 
     check_num_trials(options.trials)
+    if options.iterations is not None and options.iterations < 1:
+        raise ValueError(f"--iterations must be above 0, not {options.iterations}")
     if options.estimate < 0:
         raise ValueError(f"--estimate must be 0 or more, not {options.estimate}")
     if options.table not in TABLES:
@@ -97,7 +100,8 @@ def _planned(options: Options) -> dict[str, Any]:
 
     cells = cells_of(options.table)
     names = chosen("cell", options.cells, list(cells))
-    of_cell = {name: plan_of(cells[name], options.budget) for name in names}
+    training = options.budget, options.iterations
+    of_cell = {name: plan_of(cells[name], *training) for name in names}
     agents = list(dict.fromkeys(agent for plan in of_cell.values() for agent in plan))
     agents = chosen("agent", options.agents, agents)
     return {

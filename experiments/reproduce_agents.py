@@ -27,8 +27,15 @@ class OptimumPlan:
     cell: Cell
 
 
-def plan_of(cell: Cell, budget: str) -> dict[str, Any]:
+def plan_of(
+    cell: Cell, budget: str, num_iterations: int | None = None
+) -> dict[str, Any]:
     """What is to be done for each agent of a cell, by name.
+
+    Args:
+      cell: what a trial is.
+      budget: how long agents are trained.
+      num_iterations: of training, in place of those of the budget.
 
     Returns:
       An `OptimumPlan` where it can be computed, a `ClassicalPlan` or an `Experiment`.
@@ -41,7 +48,7 @@ def plan_of(cell: Cell, budget: str) -> dict[str, Any]:
         for name, agent in classical_agents(cell).items()
     }
     learned: dict[str, Experiment] = {
-        name: experiment(cell, name, budget) for name in LEARNERS
+        name: experiment(cell, name, budget, num_iterations) for name in LEARNERS
     }
     optimum = {OPTIMUM: OptimumPlan(cell)} if has_optimum(cell) else {}
     return optimum | classical | learned
