@@ -109,6 +109,37 @@ def test_pearl_learns_to_step_to_either_side():
     assert after > -0.3
 
 
+@cache
+def after_one_update(embedding):
+    """An algorithm that is trained by this embedding of beliefs, and its state."""
+    config = dataclasses.replace(LEARNING, training_embedding=embedding, num_updates=1)
+    algorithm = make(TARGET, config, TaskAxis())
+    step = training.meta_step(algorithm, TARGETS.train, TaskAxis(), num_tasks=4)
+    start = jax.tree.map(lambda leaf: leaf[0], program()[0])
+    return algorithm, probe.quick_jit(step)(start)[0].train_state
+
+
+def test_without_sampling_the_updates_are_others():
+    _, sampled = after_one_update("sampled")
+    _, by_mean = after_one_update("mean")
+    change = jax.tree.map(
+        lambda a, b: np.abs(a - b).max(), sampled.params, by_mean.params
+    )
+    assert max(jax.tree.leaves(change.policy)) > 1e-4
+    assert max(jax.tree.leaves(change.critics)) > 1e-4
+
+
+def test_without_sampling_training_explores_by_the_mean_of_the_belief():
+    algorithm, state = after_one_update("mean")
+    task = NumberedTask(jnp.array(0.8), jnp.array(0))
+    explored = algorithm.explore(jax.random.key(5), state, task)
+    by_mean = collect_by_posterior(
+        TARGET, algorithm.adaptation, 1, 4, algorithm.policy, EMBEDDINGS["mean"]
+    )
+    expected = by_mean(jax.random.key(5), state.params, task)
+    np.testing.assert_allclose(explored.action, expected.action, atol=1e-6)
+
+
 def raw(state):
     """The leaves, as arrays of numbers."""
     state = state._replace(key=jax.random.key_data(state.key))
@@ -366,6 +397,7 @@ def test_data_that_would_not_fit_are_refused(field):
         ({"discount": 1.5}, "discount must be between 0 and 1"),
         ({"kl_weight": -1.0}, "kl_weight must be 0 or more"),
         ({"embedding": "best"}, "embedding must be of sampled, mean, not best"),
+        ({"training_embedding": ""}, "training_embedding must be of sampled, mean"),
         ({"context_inputs": ("reward", "goal")}, "context_inputs must be of"),
         ({"policy": NetworkConfig()}, "policy.squash must be True"),
     ],

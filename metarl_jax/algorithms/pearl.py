@@ -77,9 +77,8 @@ class PearlConfig:
     num_adaptation_steps: int = 2  # K; updates of the belief
     num_episodes: int = 1  # E; rows between two updates, each with its own embedding
     embedding_size: int = 5  # Z
-    # how a trial at test time gets its embeddings from the belief; in training they
-    # are sampled
-    embedding: EmbeddingChoice = "sampled"
+    embedding: EmbeddingChoice = "sampled"  # of a belief, at test time
+    training_embedding: EmbeddingChoice = "sampled"  # likewise, in training
     context_inputs: tuple[ContextInput, ...] = ("observation", "action", "reward")
     context_reward: str = "reward"  # that the encoder reads
     critic_reward: str = "reward"  # that is maximised
@@ -116,6 +115,9 @@ class PearlConfig:
         require_fraction(self, "target_step_size", "discount")
         require(self.policy.squash, "policy.squash must be True: actions are bounded")
         require_choices("embedding", (self.embedding,), EmbeddingChoice)
+        require_choices(
+            "training_embedding", (self.training_embedding,), EmbeddingChoice
+        )
         require_choices("context_inputs", self.context_inputs, ContextInput)
 
 
@@ -204,7 +206,7 @@ def pearl(env: Environment, config: PearlConfig, axis: TaskAxis) -> MetaAlgorith
     adaptation = posterior_adaptation(encoder, context)
     sizes = config.num_adaptation_steps, config.num_episodes
     collect = partial(collect_by_posterior, env, adaptation, *sizes)
-    explore = collect(networks.policy, EMBEDDINGS["sampled"])
+    explore = collect(networks.policy, EMBEDDINGS[config.training_embedding])
     improve = _improvement(_loss(env, networks, encoder, config), config, axis)
 
     def init(key: Key) -> PearlState:
@@ -313,7 +315,7 @@ def _loss(
     def of_task(params: PearlParams, target_critics: Params, lesson: Lesson):
         embedding_key, key = jax.random.split(lesson.key)
         belief = encoder.encode(params.encoder, lesson.context)
-        embedding = belief.sample(embedding_key)
+        embedding = EMBEDDINGS[config.training_embedding](embedding_key, belief)
         losses, metrics = sac_losses(
             key,
             networks,
