@@ -176,7 +176,16 @@ LEARNERS: dict[str, Callable[[Cell, int], Learner]] = {
 }
 
 
-def experiment(cell: Cell, agent: str, budget: str) -> Experiment:
+def agents(
+    cell: Cell, budget: str, num_iterations: int | None = None
+) -> dict[str, Experiment]:
+    """The `experiment` of each of `LEARNERS`, by name."""
+    return {name: experiment(cell, name, budget, num_iterations) for name in LEARNERS}
+
+
+def experiment(
+    cell: Cell, agent: str, budget: str, num_iterations: int | None = None
+) -> Experiment:
     """How an agent is trained for a cell.
 
     The evaluation has the K and E of training, so that a trial at test time is one of
@@ -186,6 +195,8 @@ def experiment(cell: Cell, agent: str, budget: str) -> Experiment:
       ValueError: if there is no such budget; names those that there are.
     """
     size = budget_of(cell, agent, budget)
+    if num_iterations is not None:
+        size = dataclasses.replace(size, num_iterations=num_iterations)
     learner = LEARNERS[agent](cell, size.num_iterations)
     algorithm = learner.algorithm
     return Experiment(
