@@ -1,0 +1,175 @@
+"""The physics table: what is measured, refused and shown, on a simulation by hand."""
+
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import pytest
+from gymnax.environments import spaces
+
+import envs
+from envs.tasks import TaskDistribution
+from experiments import physics_measure
+from experiments.physics import Options, plan
+from experiments.physics_measure import gymnasium_row, physics_row
+from experiments.physics_plan import PhysicsPlan, planned
+from experiments.physics_results import Physics
+
+STEP = 0.1  # s, of the physics
+PLAN = PhysicsPlan("half_cheetah_velocity", "spring", (2, 4), None)
+
+
+class Option(NamedTuple):
+    timestep: float
+
+
+class System(NamedTuple):
+    opt: Option
+
+
+class Spring:
+    """A mass on a spring, of which too long steps diverge; ten are a control step."""
+
+    action_space = spaces.Box(-1.0, 1.0, (1,))
+    control_step = 10 * STEP
+
+    def __init__(self, physics_step=None):
+        self._step = STEP if physics_step is None else physics_step
+
+    def system(self, task):
+        return System(Option(self._step))
+
+    def reset(self, key, task):
+        state = jnp.array([1.0, 0.0])
+        return state, state
+
+    def step(self, key, state, action, task):
+        for _ in range(round(self.control_step / self._step)):
+            velocity = state[1] + self._step * (action[0] - task * state[0])
+            state = jnp.stack([state[0] + self._step * velocity, velocity])
+        diverged = ~(jnp.abs(state).max() < 1e4)
+        info = {"diverged": diverged.astype(float)}
+        return state, state, jnp.float32(0), diverged, jnp.bool_(False), info
+
+
+@pytest.fixture(autouse=True)
+def springs(monkeypatch):
+    """In place of robots; the spring is so stiff that 0.2 s is stable and 0.5 not."""
+    tasks = TaskDistribution(train=lambda key: jnp.float32(50.0), test=None)
+    make = lambda family, backend, **options: (Spring(**options), tasks)
+    monkeypatch.setattr(envs, "make", make)
+
+
+def test_speeds_are_of_every_number_of_robots(tmp_path):
+    row = physics_row(PLAN, tmp_path / "turn")
+    assert [speed["num_robots"] for speed in row["speeds"]] == [2, 4]
+    for speed in row["speeds"]:
+        low, high = speed["steps_per_second_min"], speed["steps_per_second_max"]
+        assert 0 < low <= speed["steps_per_second"] <= high
+        assert speed["compile_seconds"] > 0
+    assert row["left_out"] == []
+
+
+def test_longer_steps_are_tried_until_one_diverges(tmp_path):
+    stability = physics_row(PLAN, tmp_path / "turn")["stability"]
+    steps = [entry["physics_step"] for entry in stability]
+    assert steps == pytest.approx([0.1, 0.2, 0.5])
+    assert [entry["num_diverged"] for entry in stability] == [0, 0, 256]
+
+
+def test_row_without_time_says_what_is_left_out(tmp_path):
+    hurried = PhysicsPlan(PLAN.family, PLAN.backend, PLAN.num_robots, 1e-9)
+    row = physics_row(hurried, tmp_path / "turn")
+    assert row["speeds"] == row["stability"] == []
+    assert row["left_out"][:2] == ["2 robots", "4 robots"]
+    assert row["left_out"][2] == "physics steps of 1 times brax's and more"
+
+
+def test_nothing_new_begins_where_the_longest_lap_would_not_fit():
+    clock = physics_measure._Clock(1.0)
+    assert clock.has_time()
+    with clock.lap():
+        time.sleep(0.6)
+    assert not clock.has_time()
+
+
+def test_random_actions_move_every_robot_on_its_own():
+    env = Spring()
+    robots = physics_measure._robots(
+        env, envs.make("", "")[1], 3, physics_measure.TaskAxis()
+    )
+    assert len(jnp.unique(jax.random.key_data(robots.key), axis=0)) == 3
+    diverged = jax.vmap(physics_measure.simulate(env, 5))(robots)
+    assert diverged.shape == (3,) and not diverged.any()
+
+
+def test_mujoco_in_c_is_measured_on_the_same_robot(tmp_path, monkeypatch):
+    monkeypatch.setattr(physics_measure, "_GYMNASIUM_SECONDS", 0.02)
+    row = gymnasium_row(
+        PhysicsPlan("ant_direction", "gymnasium", (2,), None), tmp_path / "turn"
+    )
+    assert row["environment"] == "Ant-v5" and row["control_step"] == 0.05
+    assert row["steps_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"families": "point"}, "no family of robots 'point'; choose from ant_"),
+        ({"backends": "bullet"}, "no backend 'bullet'; choose from spring, .*gymnas"),
+        ({"robots": "64,0"}, "--robots takes numbers above 0, not 64,0"),
+        ({"robots": "many"}, "--robots takes numbers above 0, not many"),
+        ({"seconds": 0.0}, "--seconds must be above 0, not 0"),
+        ({"processes": 0}, "--processes must be above 0, not 0"),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(options, message):
+    with pytest.raises(ValueError, match=message):
+        plan(Options(**options))
+
+
+def test_gymnasium_is_left_out_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    names = planned("ant_velocity", None, "64", None)
+    assert "ant_velocity/gymnasium" not in names and "ant_velocity/mjx" in names
+    with pytest.raises(ValueError, match="pip install 'gymnasium"):
+        planned("ant_velocity", "gymnasium", "64", None)
+
+
+def test_table_shows_every_row(tmp_path):
+    rows = planned("ant_velocity", "spring,mjx,gymnasium", "64,256", 60.0)
+    folder = Physics(tmp_path, rows)
+    folder.prepare(list(rows))
+    speed = {
+        "num_robots": 64,
+        "steps_per_second": 12_345.0,
+        "compile_seconds": 9.5,
+        "program_memory_mb": 33.2,
+    }
+    stability = [
+        {"physics_step": 0.005, "num_diverged": 0},
+        {"physics_step": 0.01, "num_diverged": 3},
+    ]
+    folder.record(
+        "ant_velocity/spring",
+        {
+            "physics_step": 0.005,
+            "speeds": [speed],
+            "stability": stability,
+            "left_out": ["256 robots"],
+        },
+    )
+    of_gymnasium = {"environment": "Ant-v5", "steps_per_second": 2.5e6}
+    folder.record("ant_velocity/gymnasium", of_gymnasium)
+    folder.record_failure("ant_velocity/mjx", "no memory")
+    folder.write()
+    text = (tmp_path / "table.md").read_text()
+    assert (
+        "| ant_velocity | spring | 12.3 k |  | 9.5 | 33 | 5 | 5 | "
+        "no time for 256 robots |"
+    ) in text
+    assert "| ant_velocity | gymnasium | 2.50 M (1 robot) |" in text
+    assert "| ant_velocity | mjx | failed: no memory |" in text
+    assert folder.is_done("ant_velocity/spring")
+    assert not folder.is_done("ant_velocity/mjx")
