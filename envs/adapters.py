@@ -61,7 +61,9 @@ def from_brax(
 
     A simulation that diverges (a value that is not finite, or a coordinate or
     velocity beyond 1e4) ends the episode: the step is terminated, the observation and
-    state stay those before it, and the reward is `diverged_reward`.
+    state stay those before it, the reward is `diverged_reward`, and `diverged` in
+    `info` is 1.0, which is 0.0 in all other steps. Numbers in an action that are none
+    count as 0.
 
     Args:
       brax_env: a `brax.envs.Env` without wrappers, e.g. of `load_brax`.
@@ -73,7 +75,8 @@ def from_brax(
       metrics: the names of brax's metrics to report in `info`.
 
     Returns:
-      An environment with actions in [-1, 1].
+      An environment with actions in [-1, 1], which has `control_step`, the seconds of
+      a step, and `system(task)`, the `brax.System` that is simulated.
     """
     return _BraxEnvironment(brax_env, reward, diverged_reward, horizon, metrics)
 
@@ -155,10 +158,14 @@ class _BraxEnvironment:
         self.observation_space = spaces.Box(-jnp.inf, jnp.inf, reset.obs.shape)
         self.action_space = spaces.Box(-1.0, 1.0, (brax_env.action_size,))
         self.horizon = horizon
+        self.control_step = float(brax_env.dt)
         self._env = brax_env
         self._reward = reward
         self._diverged_reward = diverged_reward
         self._metrics = tuple(metrics)
+
+    def system(self, task):
+        return self._env.sys
 
     def reset(self, key, task):
         with _without_warnings():
@@ -166,7 +173,7 @@ class _BraxEnvironment:
         return state.obs, TimedState(state, jnp.int32(0))
 
     def step(self, key, state, action, task):
-        action = jnp.clip(action, -1.0, 1.0)
+        action = jnp.clip(jnp.where(jnp.isnan(action), 0.0, action), -1.0, 1.0)
         before = state.simulator
         # brax writes the new metrics into the dictionary of the old state
         copied = before.replace(metrics=dict(before.metrics), info=dict(before.info))
@@ -183,6 +190,7 @@ class _BraxEnvironment:
             self._reward(task, action, after.metrics),
         )
         info = {name: after.metrics[name] for name in self._metrics}
+        info["diverged"] = diverged.astype(jnp.float32)
         terminated = diverged | (after.done > 0)
         truncated = time >= self.horizon
         return after.obs, TimedState(after, time), reward, terminated, truncated, info

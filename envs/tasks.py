@@ -122,6 +122,45 @@ def around_square(inner: float, outer: float) -> Callable[[Any], Any]:
     return sample
 
 
+def either_direction() -> TaskDistribution:
+    """Forwards and backwards, 1 and -1, equally likely, [].
+
+    There are no others to hold out: test tasks are those of training, and
+    `fixed["directions"]` is each of them once, [2].
+    """
+    direction = lambda key: jax.random.rademacher(key, (), jnp.float32)
+    both = {"directions": lambda: jnp.array([-1.0, 1.0])}
+    return TaskDistribution(train=direction, test=direction, fixed=both)
+
+
+def any_angle(held_out: float = jnp.pi / 4) -> TaskDistribution:
+    """Directions of the plane, as the angle from ahead in rad, in [-pi, pi], [].
+
+    The literature draws from all directions. Here those in a cone around straight back
+    are held out of training and test, and are what is out of distribution. So the ends
+    of the range of angles that is trained on are no neighbours either.
+
+    Args:
+      held_out: how wide the cone is, in rad.
+    """
+    edge = jnp.pi - held_out / 2
+    inside = uniform(-edge, edge)
+    return TaskDistribution(
+        train=inside, test=inside, ood=_with_random_sign(uniform(edge, jnp.pi))
+    )
+
+
+def _with_random_sign(sample):
+    """The numbers that `sample` draws, each with a random sign."""
+
+    def signed(key):
+        number_key, sign_key = jax.random.split(key)
+        number = sample(number_key)
+        return number * jax.random.rademacher(sign_key, number.shape, number.dtype)
+
+    return signed
+
+
 def with_either_sign(
     sample: Callable[[Any], Any], parameter: str
 ) -> Callable[[Any], Any]:
