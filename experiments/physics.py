@@ -3,8 +3,8 @@
 Measures each family of --families on each of --backends, in a process of its own: the
 speed of the physics alone under random actions for each number of --robots side by
 side, compile time and memory, and then which longer steps of the physics are stable.
-Beside them gymnasium's MuJoCo, in C, one robot in one process, where gymnasium is
-installed. Writes table.md and results.json into --out, anew after each row.
+Beside them, as the backend mujoco_c, gymnasium's robot by MuJoCo in C, one of them in
+one process. Writes table.md and results.json into --out, anew after each row.
 
 A row that is done is not run again; give the same command to go on. With --processes
 several rows compile at the same time, but run one after another. --seconds limits what
@@ -29,7 +29,7 @@ class Options:
     """Measures the physics of robots; names and numbers are separated by commas."""
 
     families: str | None = None  # of robots; one of each robot by default
-    backends: str | None = None  # all by default; "gymnasium" is MuJoCo in C
+    backends: str | None = None  # all by default
     robots: str = "64,256,1024,4096"  # how many are simulated side by side
     seconds: float | None = None  # of a row, after which it begins nothing new
     processes: int = 1  # rows at a time; they take turns at running

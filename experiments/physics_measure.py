@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import envs
+from experiments import physics_in_c
 from experiments.physics_plan import PhysicsPlan
 from experiments.timing import timed
 from metarl_jax import platform
@@ -22,7 +23,6 @@ _SPEED_STEPS = 20  # control steps of a timed run
 _REPEATS = 3
 _STABLE_STEPS = 200  # control steps that a stable simulation survives
 _STABLE_ROBOTS = 256
-_GYMNASIUM_SECONDS = 2.0
 
 
 class Robots(NamedTuple):
@@ -76,23 +76,10 @@ def physics_row(plan: PhysicsPlan, turn: Path) -> dict[str, Any]:
     }
 
 
-def gymnasium_row(plan: PhysicsPlan, turn: Path) -> dict[str, Any]:
-    """Measures one robot of gymnasium, in this process: `steps_per_second`."""
-    import gymnasium
-
-    env = gymnasium.make(plan.name_in_gymnasium)
-    env.reset(seed=0)
-    env.action_space.seed(0)
-    actions = [env.action_space.sample() for _ in range(1000)]
+def row_in_c(plan: PhysicsPlan, turn: Path) -> dict[str, Any]:
+    """What `physics_in_c.measure` says of a family, once it is this row's turn."""
     with _alone(turn):
-        speeds = [_gymnasium_speed(env, actions) for _ in range(_REPEATS)]
-    return {
-        "environment": plan.name_in_gymnasium,
-        "control_step": env.unwrapped.dt,
-        "steps_per_second": float(np.median(speeds)),
-        "steps_per_second_min": min(speeds),
-        "steps_per_second_max": max(speeds),
-    }
+        return physics_in_c.measure(plan.family)
 
 
 def simulate(env: Environment, num_steps: int) -> Callable[[Robots], Array]:
@@ -177,17 +164,6 @@ def _multiples(control_step: float, physics_step: float) -> list[int]:
     """By which the step of the physics still divides the control step."""
     count = round(control_step / physics_step)
     return [number for number in range(1, count + 1) if count % number == 0]
-
-
-def _gymnasium_speed(env: Any, actions: list[np.ndarray]) -> float:
-    """Steps per second; episodes that end begin anew."""
-    start, count = time.perf_counter(), 0
-    while (seconds := time.perf_counter() - start) < _GYMNASIUM_SECONDS:
-        _, _, terminated, truncated, _ = env.step(actions[count % len(actions)])
-        count += 1
-        if terminated or truncated:
-            env.reset()
-    return count / seconds
 
 
 @contextlib.contextmanager

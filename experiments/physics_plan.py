@@ -1,22 +1,11 @@
 """What is measured of the physics of robots: families, backends, numbers."""
 
 import dataclasses
-import importlib.util
 
 import envs
 from envs.adapters import BACKENDS
 
-GYMNASIUM = "gymnasium"  # the backend that is MuJoCo in C
-# robot -> its environment in gymnasium; families are named after their robot
-_IN_GYMNASIUM = {
-    "half_cheetah": "HalfCheetah-v5",
-    "ant": "Ant-v5",
-    "humanoid": "Humanoid-v5",
-    "walker": "Walker2d-v5",
-    "hopper": "Hopper-v5",
-    "reacher": "Reacher-v5",
-    "inverted_pendulum": "InvertedPendulum-v5",
-}
+IN_C = "mujoco_c"  # the backend that is MuJoCo itself
 # one of each robot
 _FAMILIES = (
     *("half_cheetah_velocity", "ant_velocity", "humanoid_direction"),
@@ -30,14 +19,9 @@ class PhysicsPlan:
     """A row: a family, and how it is simulated."""
 
     family: str
-    backend: str  # one of BACKENDS, or GYMNASIUM
+    backend: str  # one of BACKENDS, or IN_C
     num_robots: tuple[int, ...]  # side by side, one after another
     seconds: float | None  # after which nothing new is begun; None: no limit
-
-    @property
-    def name_in_gymnasium(self) -> str:
-        """Of the environment with this robot."""
-        return _IN_GYMNASIUM[_robot(self.family)]
 
 
 def planned(
@@ -47,7 +31,7 @@ def planned(
 
     Args:
       families: names separated by commas; None: one of each robot.
-      backends: likewise; None: all that are installed.
+      backends: likewise; None: all.
       robots: numbers separated by commas.
       seconds: of a row; None: no limit.
 
@@ -55,12 +39,8 @@ def planned(
       ValueError: for an unknown name or number; says what is valid.
     """
     families = _chosen("family of robots", families, list(_FAMILIES), _all_families())
-    known = [*BACKENDS, GYMNASIUM]
-    installed = importlib.util.find_spec(GYMNASIUM) is not None
-    available = known if installed else list(BACKENDS)
-    backends = _chosen("backend", backends, available, known)
-    if GYMNASIUM in backends and not installed:
-        raise ValueError("gymnasium is not installed: pip install 'gymnasium[mujoco]'")
+    known = [*BACKENDS, IN_C]
+    backends = _chosen("backend", backends, known, known)
     numbers = _numbers(robots)
     return {
         f"{family}/{backend}": PhysicsPlan(family, backend, numbers, seconds)
@@ -73,10 +53,6 @@ def _all_families() -> list[str]:
     """The families with a robot of brax."""
     modules = envs.ENVIRONMENTS.items()
     return [name for name, module in modules if module.startswith("envs.robots.")]
-
-
-def _robot(family: str) -> str:
-    return next(robot for robot in _IN_GYMNASIUM if family.startswith(f"{robot}_"))
 
 
 def _chosen(

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from experiments.physics_measure import gymnasium_row, physics_row
-from experiments.physics_plan import GYMNASIUM
+from experiments.physics_measure import physics_row, row_in_c
+from experiments.physics_plan import IN_C
 from experiments.row_folder import (
     RowFolder,
     failure_cell,
@@ -19,7 +19,8 @@ from metarl_jax.run_files import replace_file, write_json
 
 _LEGEND = """\
 Environment steps per second under random actions, medians of three runs, for each
-number of robots side by side; of gymnasium's MuJoCo in C one robot in one process.
+number of robots side by side; `mujoco_c`: one robot of gymnasium by MuJoCo in C, in one
+process of one thread, without what gymnasium does around it.
 Compiling: seconds, for the most robots. Memory: temporaries of that program.
 Steps of the physics: brax's own, and the longest with which none of 256 robots diverged
 in 200 control steps, among those that divide the control step.
@@ -58,7 +59,7 @@ def run_row(folder: Physics, name: str) -> None:
     """Measures one row in this process, and writes its row.json."""
     platform.configure(cache=False)
     plan = folder.planned[name]
-    measure = gymnasium_row if plan.backend == GYMNASIUM else physics_row
+    measure = row_in_c if plan.backend == IN_C else physics_row
     with failures_recorded(folder, name):
         row = measure(plan, folder.path / "turn")
         machine = {"device": device_kind(), "machine": description()}

@@ -10,9 +10,9 @@ from gymnax.environments import spaces
 
 import envs
 from envs.tasks import TaskDistribution
-from experiments import physics_measure
+from experiments import physics_in_c, physics_measure
 from experiments.physics import Options, plan
-from experiments.physics_measure import gymnasium_row, physics_row
+from experiments.physics_measure import physics_row, row_in_c
 from experiments.physics_plan import PhysicsPlan, planned
 from experiments.physics_results import Physics
 
@@ -104,12 +104,25 @@ def test_random_actions_move_every_robot_on_its_own():
     assert diverged.shape == (3,) and not diverged.any()
 
 
-def test_mujoco_in_c_is_measured_on_the_same_robot(tmp_path, monkeypatch):
-    monkeypatch.setattr(physics_measure, "_GYMNASIUM_SECONDS", 0.02)
-    row = gymnasium_row(
-        PhysicsPlan("ant_direction", "gymnasium", (2,), None), tmp_path / "turn"
-    )
-    assert row["environment"] == "Ant-v5" and row["control_step"] == 0.05
+@pytest.mark.parametrize(
+    "family, environment, control_step",
+    [
+        ("ant_direction", "Ant-v5", 0.05),
+        ("half_cheetah_velocity", "HalfCheetah-v5", 0.05),
+        ("humanoid_direction", "Humanoid-v5", 0.015),
+        ("walker_params", "Walker2d-v5", 0.008),
+        ("hopper_velocity", "Hopper-v5", 0.008),
+        ("reacher_goal", "Reacher-v5", 0.02),
+        ("inverted_pendulum_params", "InvertedPendulum-v5", 0.04),
+    ],
+)
+def test_mujoco_in_c_is_measured_on_the_same_robot(
+    family, environment, control_step, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(physics_in_c, "_SECONDS", 0.01)
+    row = row_in_c(PhysicsPlan(family, "mujoco_c", (2,), None), tmp_path / "turn")
+    assert row["environment"] == environment
+    assert row["control_step"] == pytest.approx(control_step)
     assert row["steps_per_second"] > 0
 
 
@@ -117,7 +130,7 @@ def test_mujoco_in_c_is_measured_on_the_same_robot(tmp_path, monkeypatch):
     "options, message",
     [
         ({"families": "point"}, "no family of robots 'point'; choose from ant_"),
-        ({"backends": "bullet"}, "no backend 'bullet'; choose from spring, .*gymnas"),
+        ({"backends": "bullet"}, "no backend 'bullet'; choose from spring, .*mujoco_c"),
         ({"robots": "64,0"}, "--robots takes numbers above 0, not 64,0"),
         ({"robots": "many"}, "--robots takes numbers above 0, not many"),
         ({"seconds": 0.0}, "--seconds must be above 0, not 0"),
@@ -129,16 +142,8 @@ def test_bad_options_are_refused_in_one_line(options, message):
         plan(Options(**options))
 
 
-def test_gymnasium_is_left_out_where_it_is_not_installed(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    names = planned("ant_velocity", None, "64", None)
-    assert "ant_velocity/gymnasium" not in names and "ant_velocity/mjx" in names
-    with pytest.raises(ValueError, match="pip install 'gymnasium"):
-        planned("ant_velocity", "gymnasium", "64", None)
-
-
 def test_table_shows_every_row(tmp_path):
-    rows = planned("ant_velocity", "spring,mjx,gymnasium", "64,256", 60.0)
+    rows = planned("ant_velocity", "spring,mjx,mujoco_c", "64,256", 60.0)
     folder = Physics(tmp_path, rows)
     folder.prepare(list(rows))
     speed = {
@@ -160,8 +165,8 @@ def test_table_shows_every_row(tmp_path):
             "left_out": ["256 robots"],
         },
     )
-    of_gymnasium = {"environment": "Ant-v5", "steps_per_second": 2.5e6}
-    folder.record("ant_velocity/gymnasium", of_gymnasium)
+    in_c = {"environment": "Ant-v5", "steps_per_second": 2.5e6}
+    folder.record("ant_velocity/mujoco_c", in_c)
     folder.record_failure("ant_velocity/mjx", "no memory")
     folder.write()
     text = (tmp_path / "table.md").read_text()
@@ -169,7 +174,7 @@ def test_table_shows_every_row(tmp_path):
         "| ant_velocity | spring | 12.3 k |  | 9.5 | 33 | 5 | 5 | "
         "no time for 256 robots |"
     ) in text
-    assert "| ant_velocity | gymnasium | 2.50 M (1 robot) |" in text
+    assert "| ant_velocity | mujoco_c | 2.50 M (1 robot) |" in text
     assert "| ant_velocity | mjx | failed: no memory |" in text
     assert folder.is_done("ant_velocity/spring")
     assert not folder.is_done("ant_velocity/mjx")
