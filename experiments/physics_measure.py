@@ -50,11 +50,13 @@ def physics_row(plan: PhysicsPlan, turn: Path) -> dict[str, Any]:
     clock = _Clock(plan.seconds)
     env, tasks = envs.make(plan.family, backend=plan.backend)
     physics_step = float(env.system(tasks.train(jax.random.key(0))).opt.timestep)
+    with _alone(turn):
+        robots = _robots(env, tasks, max(*plan.num_robots, _STABLE_ROBOTS))
     speeds, stability, left_out = [], [], []
     for number in plan.num_robots:
         if clock.has_time():
             with clock.lap():
-                speeds.append(_speed(env, tasks, number, turn))
+                speeds.append(_speed(env, _first(robots, number), turn))
         else:
             left_out.append(f"{number} robots")
     for multiple in _multiples(env.control_step, physics_step):
@@ -66,7 +68,8 @@ def physics_row(plan: PhysicsPlan, turn: Path) -> dict[str, Any]:
         with clock.lap():
             longer = {"physics_step": multiple * physics_step}
             env, _ = envs.make(plan.family, backend=plan.backend, **longer)
-            stability.append(longer | _stability(env, tasks, turn))
+            some = _first(robots, _STABLE_ROBOTS)
+            stability.append(longer | _stability(env, some, turn))
     return {
         "control_step": env.control_step,
         "physics_step": physics_step,
@@ -104,11 +107,10 @@ def simulate(env: Environment, num_steps: int) -> Callable[[Robots], Array]:
     return run
 
 
-def _speed(env: Environment, tasks: Any, number: int, turn: Path) -> dict[str, Any]:
-    """Environment steps per second, and what compiling took."""
+def _speed(env: Environment, robots: Robots, turn: Path) -> dict[str, Any]:
+    """Environment steps per second on all devices, and what compiling took."""
+    number = len(robots.key)
     axis = default_task_axis(number, chunk_size=number)
-    with _alone(turn):
-        robots = _robots(env, tasks, number, axis)
     start = time.perf_counter()
     program = _program(env, _SPEED_STEPS, robots, axis)
     compile_seconds = time.perf_counter() - start
@@ -127,31 +129,36 @@ def _speed(env: Environment, tasks: Any, number: int, turn: Path) -> dict[str, A
     }
 
 
-def _stability(env: Environment, tasks: Any, turn: Path) -> dict[str, Any]:
+def _stability(env: Environment, robots: Robots, turn: Path) -> dict[str, Any]:
     """How many robots diverge under random actions, and the speed."""
-    axis = default_task_axis(_STABLE_ROBOTS, chunk_size=_STABLE_ROBOTS)
-    with _alone(turn):
-        robots = _robots(env, tasks, _STABLE_ROBOTS, axis)
+    number = len(robots.key)
+    axis = default_task_axis(number, chunk_size=number)
     program = _program(env, _STABLE_STEPS, robots, axis)
     with _alone(turn):
         start = time.perf_counter()
         diverged = np.asarray(program(robots))
         seconds = time.perf_counter() - start
     return {
-        "num_robots": _STABLE_ROBOTS,
+        "num_robots": number,
         "num_diverged": int(diverged.sum()),
-        "steps_per_second": _STABLE_ROBOTS * _STABLE_STEPS / seconds,
+        "steps_per_second": number * _STABLE_STEPS / seconds,
     }
 
 
-def _robots(env: Environment, tasks: Any, number: int, axis: TaskAxis) -> Robots:
-    def one(_, key: Key) -> Robots:
+def _robots(env: Environment, tasks: Any, number: int) -> Robots:
+    """Robots before their first step."""
+
+    def one(key: Key) -> Robots:
         task_key, reset_key, run_key = jax.random.split(key, 3)
         task = tasks.train(task_key)
         return Robots(run_key, env.reset(reset_key, task)[1], task)
 
     keys = jax.random.split(jax.random.key(0), number)
-    return jax.block_until_ready(jax.jit(lambda keys: axis.map(one, (), keys))(keys))
+    return jax.block_until_ready(jax.jit(jax.vmap(one))(keys))
+
+
+def _first(robots: Robots, number: int) -> Robots:
+    return jax.tree.map(lambda leaf: leaf[:number], robots)
 
 
 def _program(env: Environment, num_steps: int, robots: Robots, axis: TaskAxis):

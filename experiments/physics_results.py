@@ -88,7 +88,7 @@ def _cells(row: dict[str, Any] | None, numbers: list[int]) -> list[str]:
 def _costs(speed: dict[str, Any] | None) -> list[str]:
     if speed is None:
         return ["", ""]
-    return [f"{speed['compile_seconds']:.1f}", f"{speed['program_memory_mb']:.0f}"]
+    return [f"{speed['compile_seconds']:.1f}", f"{speed['program_memory_mb']:.3g}"]
 
 
 def _longest_stable(stability: list[dict[str, Any]]) -> str:

@@ -96,9 +96,7 @@ def test_nothing_new_begins_where_the_longest_lap_would_not_fit():
 
 def test_random_actions_move_every_robot_on_its_own():
     env = Spring()
-    robots = physics_measure._robots(
-        env, envs.make("", "")[1], 3, physics_measure.TaskAxis()
-    )
+    robots = physics_measure._robots(env, envs.make("", "")[1], 3)
     assert len(jnp.unique(jax.random.key_data(robots.key), axis=0)) == 3
     diverged = jax.vmap(physics_measure.simulate(env, 5))(robots)
     assert diverged.shape == (3,) and not diverged.any()
@@ -150,7 +148,7 @@ def test_table_shows_every_row(tmp_path):
         "num_robots": 64,
         "steps_per_second": 12_345.0,
         "compile_seconds": 9.5,
-        "program_memory_mb": 33.2,
+        "program_memory_mb": 33.24,
     }
     stability = [
         {"physics_step": 0.005, "num_diverged": 0},
@@ -171,7 +169,7 @@ def test_table_shows_every_row(tmp_path):
     folder.write()
     text = (tmp_path / "table.md").read_text()
     assert (
-        "| ant_velocity | spring | 12.3 k |  | 9.5 | 33 | 5 | 5 | "
+        "| ant_velocity | spring | 12.3 k |  | 9.5 | 33.2 | 5 | 5 | "
         "no time for 256 robots |"
     ) in text
     assert "| ant_velocity | mujoco_c | 2.50 M (1 robot) |" in text
