@@ -53,16 +53,25 @@ class Spring:
         return state, state, jnp.float32(0), diverged, jnp.bool_(False), info
 
 
-@pytest.fixture(autouse=True)
-def springs(monkeypatch):
-    """In place of robots; the spring is so stiff that 0.2 s is stable and 0.5 not."""
-    tasks = TaskDistribution(train=lambda key: jnp.float32(50.0), test=None)
-    make = lambda family, backend, **options: (Spring(**options), tasks)
-    monkeypatch.setattr(envs, "make", make)
+# the spring is so stiff that 0.2 s is stable and 0.5 not
+TASKS = TaskDistribution(train=lambda key: jnp.float32(50.0), test=None)
 
 
-def test_speeds_are_of_every_number_of_robots(tmp_path):
-    row = physics_row(PLAN, tmp_path / "turn")
+@pytest.fixture(scope="module", autouse=True)
+def springs():
+    """In place of robots."""
+    make = lambda family, backend, **options: (Spring(**options), TASKS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(envs, "make", make)
+        yield
+
+
+@pytest.fixture(scope="module")
+def row(tmp_path_factory):
+    return physics_row(PLAN, tmp_path_factory.mktemp("row") / "turn")
+
+
+def test_speeds_are_of_every_number_of_robots(row):
     assert [speed["num_robots"] for speed in row["speeds"]] == [2, 4]
     for speed in row["speeds"]:
         low, high = speed["steps_per_second_min"], speed["steps_per_second_max"]
@@ -71,8 +80,8 @@ def test_speeds_are_of_every_number_of_robots(tmp_path):
     assert row["left_out"] == []
 
 
-def test_longer_steps_are_tried_until_one_diverges(tmp_path):
-    stability = physics_row(PLAN, tmp_path / "turn")["stability"]
+def test_longer_steps_are_tried_until_one_diverges(row):
+    stability = row["stability"]
     steps = [entry["physics_step"] for entry in stability]
     assert steps == pytest.approx([0.1, 0.2, 0.5])
     assert [entry["num_diverged"] for entry in stability] == [0, 0, 256]
@@ -96,7 +105,7 @@ def test_nothing_new_begins_where_the_longest_lap_would_not_fit():
 
 def test_random_actions_move_every_robot_on_its_own():
     env = Spring()
-    robots = physics_measure._robots(env, envs.make("", "")[1], 3)
+    robots = physics_measure._robots(env, TASKS, 3)
     assert len(jnp.unique(jax.random.key_data(robots.key), axis=0)) == 3
     diverged = jax.vmap(physics_measure.simulate(env, 5))(robots)
     assert diverged.shape == (3,) and not diverged.any()
@@ -117,7 +126,8 @@ def test_random_actions_move_every_robot_on_its_own():
 def test_mujoco_in_c_is_measured_on_the_same_robot(
     family, environment, control_step, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(physics_in_c, "_SECONDS", 0.01)
+    monkeypatch.setattr(physics_in_c, "_SECONDS", 1e-3)
+    monkeypatch.setattr(physics_in_c, "_EPISODE_STEPS", 5)
     row = row_in_c(PhysicsPlan(family, "mujoco_c", (2,), None), tmp_path / "turn")
     assert row["environment"] == environment
     assert row["control_step"] == pytest.approx(control_step)
