@@ -44,10 +44,10 @@ GOAL_ANT = Robot(
     "ant",
     "Ant",
     _METRICS,
-    {
-        "terminate_when_unhealthy": False,
-        "exclude_current_positions_from_observation": False,
-    },
+    (
+        ("terminate_when_unhealthy", False),
+        ("exclude_current_positions_from_observation", False),
+    ),
 )
 _RADIUS = 3.0  # of the disc of goals, in m
 
