@@ -30,11 +30,20 @@ ENVIRONMENTS = {
     "grid_navi": "envs.grid_navi",
     "half_cheetah_direction": "envs.robots.half_cheetah:direction",
     "half_cheetah_velocity": "envs.robots.half_cheetah:velocity",
+    "hopper_direction": "envs.robots.hopper:direction",
+    "hopper_params": "envs.robots.hopper:params",
+    "hopper_velocity": "envs.robots.hopper:velocity",
+    "humanoid_direction": "envs.robots.humanoid:direction",
+    "inverted_pendulum_params": "envs.robots.inverted_pendulum:params",
     "pendulum": "envs.pendulum",
     "point": "envs.point",
     "point_corners": "envs.point_corners",
     "point_half_circle": "envs.point_half_circle",
+    "reacher_goal": "envs.robots.reacher:goal",
     "tabular_mdp": "envs.tabular_mdp",
+    "walker_direction": "envs.robots.walker:direction",
+    "walker_params": "envs.robots.walker:params",
+    "walker_velocity": "envs.robots.walker:velocity",
 }
 
 

@@ -122,6 +122,23 @@ def around_square(inner: float, outer: float) -> Callable[[Any], Any]:
     return sample
 
 
+def on_ring(inner: float, outer: float) -> Callable[[Any], Any]:
+    """A sampler of points, [2], uniform on a ring around the origin, or on a disc.
+
+    Args:
+      inner: the radius of the hole; 0 for a disc.
+      outer: the radius of the ring.
+    """
+
+    def sample(key):
+        angle_key, radius_key = jax.random.split(key)
+        angle = jax.random.uniform(angle_key, maxval=2 * jnp.pi)
+        squared = jax.random.uniform(radius_key, minval=inner**2, maxval=outer**2)
+        return jnp.sqrt(squared) * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+
+    return sample
+
+
 def either_direction() -> TaskDistribution:
     """Forwards and backwards, 1 and -1, equally likely, [].
 
@@ -146,17 +163,17 @@ def any_angle(held_out: float = jnp.pi / 4) -> TaskDistribution:
     edge = jnp.pi - held_out / 2
     inside = uniform(-edge, edge)
     return TaskDistribution(
-        train=inside, test=inside, ood=_with_random_sign(uniform(edge, jnp.pi))
+        train=inside, test=inside, ood=with_random_signs(uniform(edge, jnp.pi))
     )
 
 
-def _with_random_sign(sample):
-    """The numbers that `sample` draws, each with a random sign."""
+def with_random_signs(sample: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The tasks of `sample`, with a random sign on each of their numbers."""
 
     def signed(key):
-        number_key, sign_key = jax.random.split(key)
-        number = sample(number_key)
-        return number * jax.random.rademacher(sign_key, number.shape, number.dtype)
+        task_key, sign_key = jax.random.split(key)
+        flat, unravel = ravel_pytree(sample(task_key))
+        return unravel(flat * jax.random.rademacher(sign_key, flat.shape, flat.dtype))
 
     return signed
 

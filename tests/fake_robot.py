@@ -32,3 +32,6 @@ class FakeRobot:
             zip(METRICS, values, strict=True)
         )  # in place, as brax does
         return state.replace(pipeline_state={"q": position}, obs=position)
+
+
+FAKE_ROBOT = FakeRobot()

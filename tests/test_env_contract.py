@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fake_robot import FakeRobot
+from fake_robot import FAKE_ROBOT
 from gymnax.environments import spaces
 from jax.flatten_util import ravel_pytree
 
@@ -57,7 +57,7 @@ def made(name):
     if not is_robot(name) or name in SIMULATED:
         return envs.make(name, horizon=HORIZON)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(robot, "load_brax", lambda *_, **__: FakeRobot())
+        patch.setattr(robot, "load_brax", lambda *_, **__: FAKE_ROBOT)
         return envs.make(name, horizon=HORIZON)
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fake_robot import FakeRobot
+from fake_robot import FAKE_ROBOT
 from task_draws import assert_uniform, drawn
 
 import envs
@@ -16,7 +16,7 @@ KEY = jax.random.key(0)
 @pytest.fixture
 def make_fake(monkeypatch):
     """`envs.make` of robots, without a robot."""
-    monkeypatch.setattr(robot, "load_brax", lambda *_, **__: FakeRobot())
+    monkeypatch.setattr(robot, "load_brax", lambda *_, **__: FAKE_ROBOT)
     return envs.make
 
 
@@ -155,3 +155,10 @@ def test_options_out_of_range_name_the_mend(make_fake, option, value, mend):
     with pytest.raises(ValueError, match=mend) as error:
         make_fake("ant_velocity", **{option: value})
     assert "\n" not in str(error.value)
+
+
+def test_episodes_start_in_states_that_the_robot_drew_itself(make_fake):
+    env, _ = make_fake("ant_velocity")
+    starts = set(np.asarray(drawn(lambda key: env.reset(key, 0.0)[0]))[:, 2].tolist())
+    assert len(starts) == 256
+    assert 0.0 <= min(starts) and max(starts) <= 1e-3

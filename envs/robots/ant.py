@@ -26,7 +26,6 @@ References:
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from envs.robots.robot import Robot, make_robot
@@ -35,6 +34,7 @@ from envs.tasks import (
     any_angle,
     around_square,
     either_direction,
+    on_ring,
     uniform,
 )
 
@@ -44,12 +44,11 @@ GOAL_ANT = Robot(
     "ant",
     "Ant",
     _METRICS,
-    {
-        "terminate_when_unhealthy": False,
-        "exclude_current_positions_from_observation": False,
-    },
+    (
+        ("terminate_when_unhealthy", False),
+        ("exclude_current_positions_from_observation", False),
+    ),
 )
-_RADIUS = 3.0  # of the disc of goals, in m
 
 
 def velocity(
@@ -138,8 +137,8 @@ def goal(
         backend,
         physics_step,
     )
-    outside = around_square(_RADIUS, 4.0)
-    return env, TaskDistribution(train=_on_disc, test=_on_disc, ood=outside)
+    goals, around = on_ring(0.0, 3.0), around_square(3.0, 4.0)
+    return env, TaskDistribution(train=goals, test=goals, ood=around)
 
 
 def _running_ant(
@@ -153,10 +152,3 @@ def _running_ant(
         return progress(task, metrics) - 0.005 * jnp.sum(action**2) + 0.05
 
     return make_robot(ANT, reward, standing_still, **options)
-
-
-def _on_disc(key):
-    angle_key, radius_key = jax.random.split(key)
-    angle = jax.random.uniform(angle_key, maxval=2 * jnp.pi)
-    radius = _RADIUS * jnp.sqrt(jax.random.uniform(radius_key))
-    return radius * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
