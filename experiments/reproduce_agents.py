@@ -33,8 +33,8 @@ def plan_of(
     """What is to be done for each agent of a cell, by name.
 
     Args:
-      cell: in which they act.
-      budget: names how long those that learn are trained.
+      cell: what a trial is.
+      budget: how long agents are trained.
       num_iterations: of training, in place of those of the budget.
 
     Returns:

@@ -31,6 +31,7 @@ class Budget:
     steps_per_iteration: int  # environment steps of a seed, in as many trials as fit
     num_iterations: int
     num_seeds: int
+    hidden_size: int = 64  # of the memory of rl2_gru, and of what RL^2 embeds inputs in
 
 
 # budget -> CELL/AGENT, the first pattern of which that matches counts
@@ -45,12 +46,18 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n100-k50/rl2_gru": Budget(51_200, 1500, 2),
         "bandit-n100-*/rl2_gru": Budget(51_200, 800, 2),
-        "mdp-N10/rl2_gru": Budget(51_200, 1000, 1),
+        "mdp-N10/rl2_gru": Budget(51_200, 1000, 1, hidden_size=128),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
+        "mdp-*": Budget(51_200, 400, 1, hidden_size=128),
         "*": Budget(51_200, 400, 1),
     },
     # large batches, for an accelerator
-    "paper": {"*": Budget(250_000, 1000, 3)},
+    "paper": {
+        "*-n10-*": Budget(51_200, 1000, 2),
+        "*-n100-*": Budget(102_400, 1000, 2, hidden_size=256),
+        "mdp-N10/*": Budget(102_400, 1000, 2, hidden_size=256),
+        "*": Budget(256_000, 1000, 2, hidden_size=256),
+    },
 }
 
 
@@ -81,7 +88,7 @@ _RATES = {
 }
 
 
-def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
+def rl2(memory: SequenceConfig, cell: Cell, budget: Budget) -> Learner:
     """RL^2 with this memory, by PPO; a trial of the cell is one life.
 
     Without a discount: what is reported is the sum of rewards.
@@ -91,12 +98,12 @@ def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
     algorithm = Rl2Config(
         num_adaptation_steps=cell.num_episodes - 1,
         memory=memory,
-        embedding_sizes=(128 if cell.table == "mdps" else 64,),
+        embedding_sizes=(budget.hidden_size,),
         discount=1.0,
         trace_decay=rates.trace_decay,
         outer=TrialProximalConfig(
             learning_rate=rates.learning_rate if recurrent else 1e-3,
-            decay_iterations=num_iterations,
+            decay_iterations=budget.num_iterations,
             entropy_coefficient=rates.entropy_coefficient,
             value_coefficient=rates.value_coefficient,
         ),
@@ -104,20 +111,20 @@ def rl2(memory: SequenceConfig, cell: Cell, num_iterations: int) -> Learner:
     return Learner({}, algorithm)
 
 
-def rl2_gru(cell: Cell, num_iterations: int) -> Learner:
-    """RL^2 with more units where there is more to remember."""
-    return rl2(GruConfig(128 if cell.table == "mdps" else 64), cell, num_iterations)
+def rl2_gru(cell: Cell, budget: Budget) -> Learner:
+    """RL^2 with gated recurrent units."""
+    return rl2(GruConfig(budget.hidden_size), cell, budget)
 
 
-def rl2_trpo(cell: Cell, num_iterations: int) -> Learner:
+def rl2_trpo(cell: Cell, budget: Budget) -> Learner:
     """`rl2_gru` with the outer loop of Duan et al. in place of PPO."""
-    learner = rl2_gru(cell, num_iterations)
+    learner = rl2_gru(cell, budget)
     outer = TrialTrustRegionConfig(critic=MinibatchConfig(learning_rate=3e-3))
     algorithm = dataclasses.replace(learner.algorithm, outer=outer)
     return learner._replace(algorithm=algorithm)
 
 
-def maml(cell: Cell, num_iterations: int) -> Learner:
+def maml(cell: Cell, budget: Budget) -> Learner:
     """MAML that lives through a trial in stages, with a gradient step after each.
 
     All stages count. Those after the first are what is learned from; they are as long
@@ -133,7 +140,7 @@ def maml(cell: Cell, num_iterations: int) -> Learner:
         inner_advantage=advantage,
         outer_advantage=advantage,
         outer_stages="adapted",
-        outer=AdamConfig(learning_rate=3e-3, decay_iterations=num_iterations),
+        outer=AdamConfig(learning_rate=3e-3, decay_iterations=budget.num_iterations),
         network=NetworkConfig(hidden_sizes=(64, 64)),
     )
     return Learner(environment_options, algorithm)
@@ -166,8 +173,8 @@ _MAML_STAGES = {
     "gridnavi": _gridnavi_stages,
 }
 
-# agent -> (cell, num_iterations) -> Learner; in the order of the tables
-LEARNERS: dict[str, Callable[[Cell, int], Learner]] = {
+# agent -> (cell, budget) -> Learner; in the order of the tables
+LEARNERS: dict[str, Callable[[Cell, Budget], Learner]] = {
     "rl2_gru": rl2_gru,
     "rl2_trpo": rl2_trpo,
     "transformer": partial(rl2, TransformerConfig(num_layers=1)),
@@ -191,13 +198,19 @@ def experiment(
     The evaluation has the K and E of training, so that a trial at test time is one of
     the cell, all steps counted.
 
+    Args:
+      cell: what a trial is.
+      agent: one of LEARNERS.
+      budget: one of BUDGETS.
+      num_iterations: in place of those of the budget.
+
     Raises:
       ValueError: if there is no such budget; names those that there are.
     """
     size = budget_of(cell, agent, budget)
     if num_iterations is not None:
         size = dataclasses.replace(size, num_iterations=num_iterations)
-    learner = LEARNERS[agent](cell, size.num_iterations)
+    learner = LEARNERS[agent](cell, size)
     algorithm = learner.algorithm
     return Experiment(
         description=f"{agent} on {cell.name}, budget {budget}",
