@@ -1,35 +1,49 @@
 """Task families, by name.
 
 `make(name, **options)` gives an environment and its distribution over tasks. A family
-is one module with a function `make` of keyword options; it is imported only when it
-is asked for, so that the families without a robot never import brax.
+is a function of keyword options, `make` of a module of its own or a named one of a
+module that makes several; it is imported only when it is asked for, so that the
+families without a robot never import brax.
 
-To add a family, write such a module, whose `make` has the option `horizon` and whose
-states have a field `time` that counts the steps of the episode, and register it in
-`ENVIRONMENTS`: the contract tests run over all that is registered.
+To add a family, write such a function, which has the option `horizon` and whose states
+have a field `time` that counts the steps of the episode, and register it in
+`ENVIRONMENTS`, as `module` or `module:function`: the contract tests run over all that
+is registered.
 """
 
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from envs.tasks import TaskDistribution
 
 ENVIRONMENTS = {
-    "ant_goal": "envs.ant_goal",
+    "ant_any_direction": "envs.robots.ant:any_direction",
+    "ant_direction": "envs.robots.ant:direction",
+    "ant_goal": "envs.robots.ant:goal",
+    "ant_velocity": "envs.robots.ant:velocity",
     "bernoulli_bandit": "envs.bernoulli_bandit",
     "cartpole": "envs.cartpole",
     "gaussian_bandit": "envs.gaussian_bandit",
     "grid_navi": "envs.grid_navi",
-    "half_cheetah_direction": "envs.half_cheetah_direction",
-    "half_cheetah_velocity": "envs.half_cheetah_velocity",
+    "half_cheetah_direction": "envs.robots.half_cheetah:direction",
+    "half_cheetah_velocity": "envs.robots.half_cheetah:velocity",
+    "hopper_direction": "envs.robots.hopper:direction",
+    "hopper_params": "envs.robots.hopper:params",
+    "hopper_velocity": "envs.robots.hopper:velocity",
+    "humanoid_direction": "envs.robots.humanoid:direction",
+    "inverted_pendulum_params": "envs.robots.inverted_pendulum:params",
     "pendulum": "envs.pendulum",
     "point": "envs.point",
     "point_corners": "envs.point_corners",
     "point_half_circle": "envs.point_half_circle",
+    "reacher_goal": "envs.robots.reacher:goal",
     "tabular_mdp": "envs.tabular_mdp",
+    "walker_direction": "envs.robots.walker:direction",
+    "walker_params": "envs.robots.walker:params",
+    "walker_velocity": "envs.robots.walker:velocity",
 }
 
 
@@ -54,7 +68,7 @@ def make(name: str, **options: Any) -> tuple[Any, TaskDistribution]:
             raise ValueError(
                 f"{name} has no option {option!r}{_choices(option, known)}"
             )
-    return importlib.import_module(ENVIRONMENTS[name]).make(**options)
+    return _family(name)(**options)
 
 
 def option_defaults(name: str) -> dict[str, Any]:
@@ -65,9 +79,13 @@ def option_defaults(name: str) -> dict[str, Any]:
     """
     if name not in ENVIRONMENTS:
         raise ValueError(f"unknown environment {name!r}{_choices(name, ENVIRONMENTS)}")
-    family = importlib.import_module(ENVIRONMENTS[name])
-    parameters = inspect.signature(family.make).parameters.values()
+    parameters = inspect.signature(_family(name)).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}
+
+
+def _family(name: str) -> Callable[..., tuple[Any, TaskDistribution]]:
+    module, _, function = ENVIRONMENTS[name].partition(":")
+    return getattr(importlib.import_module(module), function or "make")
 
 
 def _choices(word: str, choices: Iterable[str]) -> str:

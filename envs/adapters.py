@@ -5,6 +5,7 @@ automatic reset, which draws a new task (gymnax) or returns to one stored state 
 """
 
 import contextlib
+import functools
 import importlib
 import io
 import warnings
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 
 BACKENDS = ("spring", "positional", "generalized", "mjx")  # brax's physics
+_COMPILE_FAST = {"xla_backend_optimization_level": 0}  # for what runs once
 _DIVERGED = 1e4  # m, m/s, rad or rad/s; no robot gets there by moving
 
 
@@ -56,12 +58,17 @@ def from_brax(
     diverged_reward: Callable[[Any, jax.Array], jax.Array],
     horizon: int,
     metrics: Sequence[str] = (),
+    starts: Any = None,
+    vary: Callable[[Any, Any], Any] | None = None,
+    observe: Callable[[jax.Array], jax.Array] | None = None,
 ) -> "_BraxEnvironment":
     """Adapts a brax environment (>= 0.14), whose own reward is not used.
 
     A simulation that diverges (a value that is not finite, or a coordinate or
     velocity beyond 1e4) ends the episode: the step is terminated, the observation and
-    state stay those before it, and the reward is `diverged_reward`.
+    state stay those before it, the reward is `diverged_reward`, and `diverged` in
+    `info` is 1.0, which is 0.0 in all other steps. Numbers in an action that are none
+    count as 0.
 
     Args:
       brax_env: a `brax.envs.Env` without wrappers, e.g. of `load_brax`.
@@ -71,15 +78,49 @@ def from_brax(
         episode could have brought, or diverging would pay.
       horizon: T, the steps after which an episode is truncated.
       metrics: the names of brax's metrics to report in `info`.
+      starts: what `starting_states` gives; an episode starts in one of these. None: in
+        a state of brax's own `reset`, which takes longer.
+      vary: `(brax_env, task) -> brax_env`, a copy whose physics or reset are those of
+        the task; not together with `starts`.
+      observe: what of brax's observation the agent observes; by default all.
 
     Returns:
-      An environment with actions in [-1, 1].
+      An environment with actions in [-1, 1], which has `control_step`, the seconds of
+      a step, and `system(task)`, the `brax.System` that is simulated.
     """
-    return _BraxEnvironment(brax_env, reward, diverged_reward, horizon, metrics)
+    return _BraxEnvironment(
+        brax_env,
+        reward,
+        diverged_reward,
+        horizon,
+        metrics,
+        starts,
+        vary or (lambda brax_env, task: brax_env),
+        observe or (lambda observation: observation),
+    )
 
 
+@functools.cache
+def starting_states(brax_env: Any, number: int = 256) -> Any:
+    """States to start episodes in, always the same ones: leaves [number, ...].
+
+    A rollout needs a state to go on from after every step, in case that an episode has
+    ended: to look one up is faster than to compute it, and compiles faster.
+
+    Args:
+      brax_env: whose `reset` draws them.
+      number: how many.
+    """
+    reset = jax.jit(jax.vmap(brax_env.reset), compiler_options=_COMPILE_FAST)
+    with _without_warnings():
+        return jax.device_get(reset(jax.random.split(jax.random.key(0), number)))
+
+
+@functools.cache
 def load_brax(module: str, name: str, **options: Any) -> Any:
     """Makes a brax environment without the messages of brax and mujoco.
+
+    The same one for equal arguments: nobody may change it.
 
     Args:
       module: of brax's environments, e.g. `half_cheetah`.
@@ -149,29 +190,47 @@ class _GymnaxEnvironment:
 
 
 class _BraxEnvironment:
-    def __init__(self, brax_env, reward, diverged_reward, horizon, metrics):
-        with _without_warnings():
-            reset = jax.eval_shape(brax_env.reset, jax.random.key(0))
-        self.observation_space = spaces.Box(-jnp.inf, jnp.inf, reset.obs.shape)
+    def __init__(
+        self,
+        brax_env,
+        reward,
+        diverged_reward,
+        horizon,
+        metrics,
+        starts,
+        vary,
+        observe,
+    ):
         self.action_space = spaces.Box(-1.0, 1.0, (brax_env.action_size,))
         self.horizon = horizon
+        self.control_step = float(brax_env.dt)
         self._env = brax_env
         self._reward = reward
         self._diverged_reward = diverged_reward
         self._metrics = tuple(metrics)
+        self._starts = starts
+        self._vary = vary
+        self._observe = observe
+        with _without_warnings():
+            start = jax.eval_shape(
+                functools.partial(self._start, brax_env), jax.random.key(0)
+            )
+            shape = jax.eval_shape(observe, start.obs).shape
+        self.observation_space = spaces.Box(-jnp.inf, jnp.inf, shape)
+
+    def system(self, task):
+        return self._vary(self._env, task).sys
 
     def reset(self, key, task):
         with _without_warnings():
-            state = self._env.reset(key)
-        return state.obs, TimedState(state, jnp.int32(0))
+            state = self._start(self._vary(self._env, task), key)
+        return self._observe(state.obs), TimedState(state, jnp.int32(0))
 
     def step(self, key, state, action, task):
-        action = jnp.clip(action, -1.0, 1.0)
+        action = jnp.clip(jnp.where(jnp.isnan(action), 0.0, action), -1.0, 1.0)
         before = state.simulator
-        # brax writes the new metrics into the dictionary of the old state
-        copied = before.replace(metrics=dict(before.metrics), info=dict(before.info))
         with _without_warnings():
-            after = self._env.step(copied, action)
+            after = self._vary(self._env, task).step(_copied(before), action)
         diverged = _is_diverged(after)
         after = jax.tree.map(
             lambda old, new: jnp.where(diverged, old, new), before, after
@@ -183,9 +242,18 @@ class _BraxEnvironment:
             self._reward(task, action, after.metrics),
         )
         info = {name: after.metrics[name] for name in self._metrics}
+        info["diverged"] = diverged.astype(jnp.float32)
         terminated = diverged | (after.done > 0)
         truncated = time >= self.horizon
-        return after.obs, TimedState(after, time), reward, terminated, truncated, info
+        observation = self._observe(after.obs)
+        return observation, TimedState(after, time), reward, terminated, truncated, info
+
+    def _start(self, brax_env, key):
+        if self._starts is None:
+            return brax_env.reset(key)
+        number = jax.tree.leaves(self._starts)[0].shape[0]
+        index = jax.random.randint(key, (), 0, number)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[index], self._starts)
 
 
 @contextlib.contextmanager
@@ -194,6 +262,11 @@ def _without_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _copied(state):
+    """Brax writes new metrics into the dictionaries of the old state."""
+    return state.replace(metrics=dict(state.metrics), info=dict(state.info))
 
 
 def _with_type_of(new, old):

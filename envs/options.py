@@ -33,6 +33,22 @@ def checked_number(name: str, value: Any, minimum: float) -> float:
     return float(value)
 
 
+def checked_physics_step(value: Any, control_step: float) -> int:
+    """Returns how many steps of `value` seconds make a control step.
+
+    Raises:
+      ValueError: if it does not divide the control step.
+    """
+    value = checked_number("physics_step", value, minimum=1e-9)
+    number = max(round(control_step / value), 1)
+    if abs(number * value / control_step - 1) > 1e-4:
+        raise ValueError(
+            f"physics_step must divide the control step of {control_step:.6g} s, as "
+            f"{control_step / number:.6g} does and {value:.6g} does not"
+        )
+    return number
+
+
 def checked_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Returns `value`.
 

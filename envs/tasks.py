@@ -122,6 +122,62 @@ def around_square(inner: float, outer: float) -> Callable[[Any], Any]:
     return sample
 
 
+def on_ring(inner: float, outer: float) -> Callable[[Any], Any]:
+    """A sampler of points, [2], uniform on a ring around the origin, or on a disc.
+
+    Args:
+      inner: the radius of the hole; 0 for a disc.
+      outer: the radius of the ring.
+    """
+
+    def sample(key):
+        angle_key, radius_key = jax.random.split(key)
+        angle = jax.random.uniform(angle_key, maxval=2 * jnp.pi)
+        squared = jax.random.uniform(radius_key, minval=inner**2, maxval=outer**2)
+        return jnp.sqrt(squared) * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+
+    return sample
+
+
+def either_direction() -> TaskDistribution:
+    """Forwards and backwards, 1 and -1, equally likely, [].
+
+    There are no others to hold out: test tasks are those of training, and
+    `fixed["directions"]` is each of them once, [2].
+    """
+    direction = lambda key: jax.random.rademacher(key, (), jnp.float32)
+    both = {"directions": lambda: jnp.array([-1.0, 1.0])}
+    return TaskDistribution(train=direction, test=direction, fixed=both)
+
+
+def any_angle(held_out: float = jnp.pi / 4) -> TaskDistribution:
+    """Directions of the plane, as the angle from ahead in rad, in [-pi, pi], [].
+
+    The literature draws from all directions. Here those in a cone around straight back
+    are held out of training and test, and are what is out of distribution. So the ends
+    of the range of angles that is trained on are no neighbours either.
+
+    Args:
+      held_out: how wide the cone is, in rad.
+    """
+    edge = jnp.pi - held_out / 2
+    inside = uniform(-edge, edge)
+    return TaskDistribution(
+        train=inside, test=inside, ood=with_random_signs(uniform(edge, jnp.pi))
+    )
+
+
+def with_random_signs(sample: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The tasks of `sample`, with a random sign on each of their numbers."""
+
+    def signed(key):
+        task_key, sign_key = jax.random.split(key)
+        flat, unravel = ravel_pytree(sample(task_key))
+        return unravel(flat * jax.random.rademacher(sign_key, flat.shape, flat.dtype))
+
+    return signed
+
+
 def with_either_sign(
     sample: Callable[[Any], Any], parameter: str
 ) -> Callable[[Any], Any]:

@@ -1,14 +1,15 @@
 """python -m experiments.reproduce TABLE: the published tables, cell by cell.
 
-TABLE is bandits, mdps or gridnavi. Scores classical agents, and trains and scores
-learned ones, each in a process of its own, on tasks that nothing was chosen or trained
-on (GridNavi has no others), and writes the table beside the published figures into
---out, anew after each. What is done is not done again, and an interrupted training goes
-on where it stopped: give the same command. A row that fails is recorded with the
-reason, and tried again by the next command.
+TABLE is bandits, mdps, gridnavi or locomotion. Scores classical agents, and trains and
+scores learned ones, each in a process of its own, on tasks that nothing was chosen or
+trained on (GridNavi has no others), and writes the table beside the published figures
+into --out, anew after each. What is done is not done again, and an interrupted
+training goes on where it stopped: give the same command. A row that fails is recorded
+with the reason, and tried again by the next command.
 
     python -m experiments.reproduce bandits --cells "bandit-n10-*" --agents "g*,ucb1"
     python -m experiments.reproduce mdps --agents maml --estimate 3
+    python -m experiments.reproduce locomotion --cells "ant*" --iterations 100
     python -m experiments.reproduce tables
 
 --estimate trains nothing: it times that many iterations of the learned agents, and the
@@ -32,18 +33,26 @@ _PROGRAM = "python -m experiments.reproduce"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Reproduces the published tables of bandits and MDPs, and GridNavi."""
+    """Reproduces the published tables of bandits, MDPs, GridNavi and robots."""
 
-    table: tyro.conf.Positional[str]  # bandits, mdps, gridnavi; or "tables", to write
+    table: tyro.conf.Positional[str]  # one of those above; or "tables", to write
     cells: str | None = None  # names, separated by commas, with *; all by default
     agents: str | None = None  # likewise
     budget: str = "small"  # "small" or "paper": how long agents are trained
-    iterations: int | None = None  # of that training, in place of the budget's
-    trials: int = 10_000  # that each agent is scored on
+    # of training, in place of the budget's; robots that do not adapt get twice as many
+    iterations: int | None = None
+    # that each agent is scored on; None: 10,000, but of robots on 40 tasks
+    trials: int | None = None
     estimate: int = 0  # iterations to time, instead of training and scoring
     processes: int = 1  # rows at a time
     out: Path = Path("runs/reproduce")
     docs: Path = Path("docs")  # of "tables"
+
+    @property
+    def num_trials(self) -> int:
+        """That each agent is scored on."""
+        by_default = 40 if self.table == "locomotion" else 10_000
+        return by_default if self.trials is None else self.trials
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -72,7 +81,7 @@ def plan(options: Options, command: str):
     _check(options)
     planned = _planned(options)
     if not options.estimate:
-        settings = options.table, options.trials, command
+        settings = options.table, options.num_trials, command
         return Reproduction(options.out, planned, *settings), list(planned)
     learned = _learned(planned)
     settings = options.table, options.estimate, command
@@ -83,11 +92,11 @@ def _check(options: Options) -> None:
     from experiments.reproduce_cells import TABLES
     from experiments.reproduce_scores import check_num_trials
 
-    check_num_trials(options.trials)
-    if options.iterations is not None and options.iterations < 1:
-        raise ValueError(f"--iterations must be above 0, not {options.iterations}")
+    check_num_trials(options.num_trials)
     if options.estimate < 0:
         raise ValueError(f"--estimate must be 0 or more, not {options.estimate}")
+    if options.iterations is not None and options.iterations < 1:
+        raise ValueError(f"--iterations must be above 0, not {options.iterations}")
     if options.table not in TABLES:
         choices = ", ".join([*TABLES, "tables"])
         raise ValueError(f"no table '{options.table}'; choose from {choices}")
@@ -114,10 +123,15 @@ def _planned(options: Options) -> dict[str, Any]:
 
 def _learned(planned: dict[str, Any]) -> dict[str, Any]:
     """The rows of learned agents; raises ValueError if there are none."""
+    from experiments.comparison import learns
     from experiments.experiment import Experiment
     from experiments.reproduce_learners import LEARNERS
 
-    learned = {k: v for k, v in planned.items() if isinstance(v, Experiment)}
+    learned = {
+        name: plan
+        for name, plan in planned.items()
+        if isinstance(plan, Experiment) and learns(plan)
+    }
     if not learned:
         names = ", ".join(LEARNERS)
         raise ValueError(f"--estimate times learned agents: choose from {names}")

@@ -4,7 +4,10 @@ import dataclasses
 import fnmatch
 from typing import Any
 
+from experiments.locomotion import FAMILIES, HORIZON
 from experiments.published import PublishedScore, bandit_scores, mdp_scores
+
+LOCOMOTION = "locomotion"  # the table of robots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +60,26 @@ GRID_NAVI = Cell(
     horizon=15,
 )
 
+
+def locomotion_cell(family: str) -> Cell:
+    """A trial of one step of adaptation; how many episodes, a budget says."""
+    return Cell(
+        name=family,
+        table=LOCOMOTION,
+        environment=family,
+        environment_options={},
+        num_episodes=2,
+        horizon=HORIZON,
+    )
+
+
 _BANDITS = {bandit_cell(*sizes).name: sizes for sizes in bandit_scores()}
 _MDPS = {mdp_cell(num_episodes).name: num_episodes for num_episodes in mdp_scores()}
 CELLS = {
     **{name: bandit_cell(*sizes) for name, sizes in _BANDITS.items()},
     **{name: mdp_cell(num_episodes) for name, num_episodes in _MDPS.items()},
     GRID_NAVI.name: GRID_NAVI,
+    **{family: locomotion_cell(family) for family in FAMILIES},
 }
 TABLES = tuple(dict.fromkeys(cell.table for cell in CELLS.values()))
 

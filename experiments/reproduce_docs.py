@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.reproduce_cells import GRID_NAVI, TABLES, cells_of
+from experiments.reproduce_cells import GRID_NAVI, LOCOMOTION, TABLES, cells_of
 from experiments.reproduce_folder import stored
-from experiments.reproduce_tables import OPTIMUM, Stored, tables
+from experiments.reproduce_locomotion_tables import draw
+from experiments.reproduce_stored import Stored
+from experiments.reproduce_tables import OPTIMUM, tables
 from experiments.row_folder import good
 from metarl_jax import plots
 from metarl_jax.run_files import replace_file, write_json
@@ -37,13 +39,13 @@ def update(docs: Path, out: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, results._asdict())
         yield path
-        if table == GRID_NAVI.table:
-            yield from _drawn(results, docs / "figures" / "gridnavi.png")
+        if table in _FIGURES:
+            yield from _FIGURES[table](results, docs / "figures")
     replace_file(page, text.encode())
     yield page
 
 
-def _drawn(results: Stored, path: Path) -> Iterator[Path]:
+def _draw_gridnavi(results: Stored, folder: Path) -> Iterator[Path]:
     """Draws returns by episode, if any learned agent was scored."""
     rows = good(results.rows)
     optimum = rows.pop(f"{GRID_NAVI.name}/{OPTIMUM}", None)
@@ -60,10 +62,15 @@ def _drawn(results: Stored, path: Path) -> Iterator[Path]:
         "Bayes-optimal": optimum["mean_by_stage"],
         "goal known": [optimum["goal_known"]],
     }
+    path = folder / "gridnavi.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = plots.adaptation_curve(curves, references, step="episodes before")
     figure.savefig(path, dpi=150)
     yield path
+
+
+# table -> (results, folder) -> the figures that were drawn
+_FIGURES = {GRID_NAVI.table: _draw_gridnavi, LOCOMOTION: draw}
 
 
 def kept(docs: Path, table: str) -> Stored:

@@ -183,6 +183,13 @@ LEARNERS: dict[str, Callable[[Cell, Budget], Learner]] = {
 }
 
 
+def agents(
+    cell: Cell, budget: str, num_iterations: int | None = None
+) -> dict[str, Experiment]:
+    """The `experiment` of each of `LEARNERS`, by name."""
+    return {name: experiment(cell, name, budget, num_iterations) for name in LEARNERS}
+
+
 def experiment(
     cell: Cell, agent: str, budget: str, num_iterations: int | None = None
 ) -> Experiment:

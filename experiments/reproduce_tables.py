@@ -1,13 +1,19 @@
 """The tables of the reproduction in Markdown, beside the published figures."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 from experiments.published import PublishedScore
-from experiments.reproduce_cells import cells_of, published
+from experiments.reproduce_cells import LOCOMOTION, cells_of, published
+from experiments.reproduce_locomotion_tables import locomotion_tables
+from experiments.reproduce_stored import (
+    Row,
+    Stored,
+    cell_table,
+    cost_table,
+    is_good,
+    not_run,
+)
 from experiments.row_folder import failure_cell, markdown
-
-Row = dict[str, Any]  # of row.json
 
 OPTIMUM = "optimum"  # the agent whose rows hold the best that is possible
 LEARNED = ("rl2_gru", "rl2_trpo", "transformer", "snail", "maml")
@@ -42,25 +48,8 @@ _REFERENCES = {
 }
 
 
-class Stored(NamedTuple):
-    """What is known, by CELL/AGENT."""
-
-    rows: dict[str, Row]
-    estimates: dict[str, Row]  # of what training would take
-
-    def agents(self, table: str, agents: Iterable[str]) -> list[str]:
-        """Those agents that were run in at least one cell, or are published."""
-        return [name for name in agents if self._is_known(table, name)]
-
-    def _is_known(self, table: str, agent: str) -> bool:
-        return any(
-            f"{cell}/{agent}" in self.rows | self.estimates or agent in published(cell)
-            for cell in cells_of(table)
-        )
-
-
 def tables(table: str, stored: Stored) -> str:
-    """All tables of "bandits", "mdps" or "gridnavi"."""
+    """All tables of one of `reproduce_cells.TABLES`."""
     return _TABLES[table](table, stored)
 
 
@@ -71,13 +60,13 @@ def published_tables(table: str, stored: Stored) -> str:
     tuned = _tuned(table, stored)
     parts = [
         legend,
-        _cell_table(table, ["reference", *classical], stored, _score_or_reference),
-        *([_SETTINGS, _cell_table(table, tuned, stored, _setting)] if tuned else []),
+        cell_table(table, ["reference", *classical], stored, _score_or_reference),
+        *([_SETTINGS, cell_table(table, tuned, stored, _setting)] if tuned else []),
         "Learned agents:",
-        _cell_table(table, ["reference", *LEARNED], stored, _score_or_reference),
+        cell_table(table, ["reference", *LEARNED], stored, _score_or_reference),
         "What training took: environment steps and seconds of a seed, seeds, and "
         "seconds of an iteration of all seeds without compiling:",
-        _cell_table(table, list(LEARNED), stored, _cost),
+        cost_table(table, list(LEARNED), stored),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -90,7 +79,7 @@ def search_tables(table: str, stored: Stored) -> str:
     lines = [[name, _in_all(row), *_by_stage(row)] for name, row in known.items()]
     num_stages = max(map(len, lines)) - 2
     heads = ["", "in all", *(f"episode {k + 1}" for k in range(num_stages))]
-    costs = _cell_table(table, agents[1:], stored, _cost)
+    costs = cost_table(table, agents[1:], stored)
     return f"{markdown(heads, lines)}\n\nWhat training took:\n\n{costs}\n"
 
 
@@ -98,29 +87,16 @@ _TABLES: dict[str, Callable[[str, Stored], str]] = {
     "bandits": published_tables,
     "mdps": published_tables,
     "gridnavi": search_tables,
+    LOCOMOTION: locomotion_tables,
 }
 
 
 def reference(cell: str, stored: Stored) -> Row | None:
     """The row whose mean is 100% in a cell, if it is known."""
     names = [f"{cell}/{agent}" for agent in (OPTIMUM, *_INDICES)]
-    known = [stored.rows[name] for name in names if _is_good(stored.rows.get(name))]
+    known = [stored.rows[name] for name in names if is_good(stored.rows.get(name))]
     exact = [row for row in known if "what" in row]
     return max(exact or known, key=lambda row: row["mean"], default=None)
-
-
-def _cell_table(
-    table: str,
-    columns: list[str],
-    stored: Stored,
-    entry: Callable[[str, str, Stored], str],
-) -> str:
-    """A line for each cell and a column for each agent."""
-    lines = [
-        [cell, *(entry(cell, column, stored) for column in columns)]
-        for cell in cells_of(table)
-    ]
-    return markdown(["", *columns], lines)
 
 
 def _score_or_reference(cell: str, agent: str, stored: Stored) -> str:
@@ -130,7 +106,7 @@ def _score_or_reference(cell: str, agent: str, stored: Stored) -> str:
     row = stored.rows.get(f"{cell}/{agent}")
     theirs = _published_entry(published(cell).get(agent, _NOTHING))
     if row is None:
-        return f"{_not_run(stored.estimates.get(f'{cell}/{agent}'))}{theirs}"
+        return f"{not_run(stored.estimates.get(f'{cell}/{agent}'))}{theirs}"
     if "failed" in row:
         return f"{failure_cell(row)}{theirs}"
     percent = f" {100 * row['mean'] / best['mean']:.1f}%" if best else ""
@@ -149,15 +125,6 @@ def _published_entry(score: PublishedScore) -> str:
     return f" [{100 * score.fraction:.1f}%]" if score.fraction is not None else ""
 
 
-def _not_run(estimate: Row | None) -> str:
-    if not _is_good(estimate):
-        return "not run"
-    return (
-        f"not run ({estimate['seconds_per_iteration']:.3g} s an iteration, "
-        f"{_duration(estimate['seconds'])} in all)"
-    )
-
-
 def _tuned(table: str, stored: Stored) -> list[str]:
     """Agents with more than one setting."""
     return [
@@ -172,7 +139,7 @@ def _tuned(table: str, stored: Stored) -> list[str]:
 
 def _setting(cell: str, agent: str, stored: Stored) -> str:
     row = stored.rows.get(f"{cell}/{agent}")
-    if not _is_good(row):
+    if not is_good(row):
         return ""
     best = row["as_published"]
     same = best["setting"] == row["setting"]
@@ -180,20 +147,8 @@ def _setting(cell: str, agent: str, stored: Stored) -> str:
     return f"{row['setting']:g}{as_published}"
 
 
-def _cost(cell: str, agent: str, stored: Stored) -> str:
-    row = stored.rows.get(f"{cell}/{agent}")
-    if not _is_good(row):
-        return _not_run(stored.estimates.get(f"{cell}/{agent}")) if row is None else ""
-    seconds = row["seconds_per_iteration"]
-    each = "" if seconds is None else f", {seconds:.3g} s an iteration"
-    return (
-        f"{row['env_steps'] / 1e6:.1f} M, {_duration(row['seconds_per_seed'])}, "
-        f"{row['num_seeds']} seeds{each}"
-    )
-
-
 def _by_stage(row: Row | None) -> list[str]:
-    if not _is_good(row):
+    if not is_good(row):
         return []
     means = row["mean_by_stage"]
     intervals = row.get("interval_by_stage", [None] * len(means))
@@ -215,13 +170,3 @@ def _mean(row: Row) -> str:
         return f"{row['mean']:.3f}"
     low, high = row["interval"]
     return f"{row['mean']:.2f} ± {(high - low) / 2:.2f}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _is_good(row: Row | None) -> bool:
-    return row is not None and "failed" not in row

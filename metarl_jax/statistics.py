@@ -161,6 +161,50 @@ def oracle_normalized(
     return 100 * (score - random) / scale
 
 
+def oracle_normalized_interval(
+    score: ArrayLike,
+    random: ArrayLike,
+    oracle: ArrayLike,
+    num_resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> np.ndarray:
+    """A percentile bootstrap interval of `oracle_normalized` mean returns.
+
+    Tasks are drawn together for all three, and the seeds of each on their own.
+
+    Args:
+      score: returns by training seed and task, [S, M, ...].
+      random: likewise, [S', M].
+      oracle: likewise, [S'', M].
+      num_resamples: how many resamples the percentiles are of.
+      level: the probability that the interval is to cover, in (0, 1).
+      seed: of the draws; the same seed gives the same interval.
+
+    Returns:
+      [2, ...]: the lower and the upper end, of the resamples in which the oracle is
+      better than random; NaN where there are none.
+    """
+    generator = np.random.default_rng(seed)
+    all_scores = [np.asarray(scores, np.float64) for scores in (score, random, oracle)]
+    _check(all_scores[0], num_resamples, level)
+    num_tasks = all_scores[0].shape[1]
+    tasks = generator.integers(num_tasks, size=(num_resamples, 1, num_tasks))
+
+    def resampled_means(scores):
+        seeds = generator.integers(len(scores), size=(num_resamples, len(scores), 1))
+        return scores[seeds, tasks].mean(axis=(1, 2))
+
+    score, random, oracle = map(resampled_means, all_scores)
+    like = (slice(None), *[None] * (score.ndim - 1))
+    normalized = oracle_normalized(score, random[like], oracle[like])
+    known = normalized[(oracle > random)]
+    tail = (1 - level) / 2
+    if not len(known):
+        return np.full((2, *score.shape[1:]), np.nan)
+    return np.quantile(known, [tail, 1 - tail], axis=0)
+
+
 def _check(scores: np.ndarray, num_resamples: int, level: float) -> None:
     if scores.ndim < 2 or 0 in scores.shape[:2]:
         raise ValueError(

@@ -323,11 +323,12 @@ def test_pearl_believes_after_one_episode_a_step_and_others_after_the_base(
 @pytest.mark.parametrize("name", experiments.COMPARISONS)
 def test_rows_of_a_comparison_take_the_same_steps(name, monkeypatch):
     """A point stands for the half-cheetah: its steps are counted, not simulated."""
-    from envs import half_cheetah_velocity, point
+    from envs import point
+    from envs.robots import half_cheetah
     from experiments.comparison import env_steps
 
     instead = lambda horizon, backend: point.make(horizon)
-    monkeypatch.setattr(half_cheetah_velocity, "make", instead)
+    monkeypatch.setattr(half_cheetah, "velocity", instead)
     comparison = experiments.load_comparison(name)
     for row in comparison.rows:
         experiment = experiments.load(f"{name}:{row}")

@@ -1,16 +1,14 @@
 """Each family against values worked out by hand or by the library it comes from."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnax.environments.classic_control import cartpole as gymnax_cartpole
 from gymnax.environments.classic_control import pendulum as gymnax_pendulum
+from task_draws import assert_uniform, drawn
 
 import envs
-from envs import ant_goal, half_cheetah
 from envs.adapters import TimedState
 from envs.cartpole import CartPoleTask
 from envs.pendulum import PendulumTask
@@ -20,20 +18,6 @@ from envs.point_half_circle import PointHalfCircleState
 from envs.wrappers import TaskInObservation
 
 KEY = jax.random.key(0)
-
-
-@functools.cache
-def drawn(sample, number=4096):
-    tasks = jax.jit(jax.vmap(sample))(jax.random.split(KEY, number))
-    return jax.tree.map(np.asarray, tasks)
-
-
-def assert_uniform(values, low, high):
-    """All within the range, which they fill, with its mean."""
-    width = high - low
-    assert low <= values.min() < low + 0.01 * width
-    assert high - 0.01 * width < values.max() <= high
-    np.testing.assert_allclose(values.mean(), (low + high) / 2, atol=0.02 * width)
 
 
 def point_step(position, action, goal):
@@ -451,138 +435,11 @@ def test_gaussian_bandit_draws_standard_normal_means():
         ("point_half_circle", "goal_radius", -1, "goal_radius must be a number >= 0"),
         ("point_half_circle", "reward", "shaped", "must be one of sparse, dense"),
         ("pendulum", "signed_torque", None, "signed_torque must be True or False"),
-        (
-            "half_cheetah_velocity",
-            "backend",
-            "bullet",
-            "backend must be one of spring, positional, generalized, mjx",
-        ),
-        ("half_cheetah_direction", "backend", None, "backend must be one of spring"),
-        ("ant_goal", "backend", "mujoco", "backend must be one of spring, positional"),
     ],
 )
 def test_options_out_of_range_name_the_valid_choices(name, option, value, choices):
     with pytest.raises(ValueError, match=choices):
         envs.make(name, **{option: value})
-
-
-class FakeRobot:
-    """Stands in for a brax environment: velocity = action, in steps of 1 s."""
-
-    action_size = 2
-
-    def reset(self, key):
-        from brax.envs.base import State
-
-        zero = jnp.zeros(())
-        metrics = {"x_velocity": zero, "x_position": zero, "y_position": zero}
-        return State({"q": jnp.zeros(3)}, jnp.zeros(3), zero, zero, metrics)
-
-    def step(self, state, action):
-        position = state.pipeline_state["q"].at[:2].add(action)
-        position = position.at[2].set(jnp.where(position[0] > 2.5, jnp.nan, 0.0))
-        position = position.at[1].set(jnp.where(position[1] > 2.5, 1e6, position[1]))
-        state.metrics.update(  # in place, as brax does
-            x_velocity=action[0], x_position=position[0], y_position=position[1]
-        )
-        return state.replace(pipeline_state={"q": position}, obs=position)
-
-
-@pytest.fixture
-def make_fake(monkeypatch):
-    """`envs.make` of robots, without a robot."""
-    for module in (half_cheetah, ant_goal):
-        monkeypatch.setattr(module, "load_brax", lambda *_, **__: FakeRobot())
-    return envs.make
-
-
-def first_step(env, action, task):
-    _, state = env.reset(KEY, task)
-    return env.step(KEY, state, jnp.array(action), task)
-
-
-def test_half_cheetah_pays_for_the_target_velocity_and_small_actions(make_fake):
-    env, _ = make_fake("half_cheetah_velocity")
-    *_, reward, _, _, info = first_step(env, [0.5, -7.0], jnp.float32(1.5))
-    # |0.5 - 1.5| and 0.05 (0.5^2 + 1^2), the second action clipped
-    np.testing.assert_allclose(reward, -1.0 - 0.05 * 1.25, rtol=1e-6)
-    assert info == {"x_velocity": 0.5}
-
-
-@pytest.mark.parametrize("direction", [-1.0, 1.0])
-def test_half_cheetah_pays_for_speed_in_its_direction(make_fake, direction):
-    env, _ = make_fake("half_cheetah_direction")
-    reward = first_step(env, [0.5, -7.0], jnp.float32(direction))[2]
-    np.testing.assert_allclose(reward, 0.5 * direction - 0.05 * 1.25, rtol=1e-6)
-
-
-def test_ant_pays_the_distance_left_along_both_axes_and_small_actions(make_fake):
-    env, _ = make_fake("ant_goal")
-    *_, reward, _, _, info = first_step(env, [0.5, -7.0], jnp.array([2.0, 1.0]))
-    # |0.5 - 2| + |-1 - 1| and 0.1 (0.5^2 + 1^2), the second action clipped
-    np.testing.assert_allclose(reward, -3.5 - 0.1 * 1.25, rtol=1e-6)
-    assert info == {"x_position": 0.5, "y_position": -1.0}
-
-
-DIVERGING = [
-    ("half_cheetah_velocity", 1.5, -1.5),
-    ("half_cheetah_direction", -1.0, 0.0),
-    ("ant_goal", [2.0, -1.0], -3.0),
-]
-
-
-@pytest.mark.parametrize("action", [[1.0, 0.0], [0.0, 1.0]])  # not finite; too large
-@pytest.mark.parametrize(("name", "task", "still"), DIVERGING)
-def test_diverged_simulation_ends_with_the_reward_of_standing_still(
-    make_fake, name, task, still, action
-):
-    env, _ = make_fake(name, horizon=10)
-    observation, state = env.reset(KEY, jnp.array(task))
-    for time in range(1, 4):
-        before = observation
-        observation, state, reward, terminated, truncated, _ = env.step(
-            KEY, state, jnp.array(action), jnp.array(task)
-        )
-        assert bool(terminated) == (time == 3)
-    np.testing.assert_array_equal(observation, before)
-    np.testing.assert_allclose(reward, still * 8)  # standing still for steps 3 to 10
-    assert not truncated
-
-
-def test_step_leaves_the_metrics_of_the_old_state_alone(make_fake):
-    env, _ = make_fake("half_cheetah_velocity")
-    _, state = env.reset(KEY, jnp.float32(1.0))
-    env.step(KEY, state, jnp.array([0.5, 0.0]), jnp.float32(1.0))
-    assert state.simulator.metrics["x_velocity"] == 0.0
-
-
-def test_half_cheetah_draws_targets_up_to_2_and_faster_ones_outside(make_fake):
-    env, tasks = make_fake("half_cheetah_velocity")
-    assert env.horizon == 200
-    assert_uniform(drawn(tasks.train), 0.0, 2.0)
-    assert_uniform(drawn(tasks.test), 0.0, 2.0)
-    assert_uniform(drawn(tasks.ood), 2.0, 3.0)
-
-
-def test_half_cheetah_draws_both_directions_equally_often(make_fake):
-    env, tasks = make_fake("half_cheetah_direction")
-    assert env.horizon == 200
-    for sample in (tasks.train, tasks.test):
-        found, counts = np.unique(drawn(sample), return_counts=True)
-        np.testing.assert_array_equal(found, [-1.0, 1.0])
-        np.testing.assert_allclose(counts / 4096, 0.5, atol=0.03)
-    np.testing.assert_array_equal(tasks.fixed["directions"](), found)
-
-
-def test_ant_draws_goals_on_a_disc_and_holds_out_those_around_it(make_fake):
-    env, tasks = make_fake("ant_goal")
-    assert env.horizon == 200
-    for sample in (tasks.train, tasks.test):
-        goals = drawn(sample)
-        assert_uniform(np.sum(goals**2, axis=1), 0.0, 9.0)  # as area does
-        assert_uniform(np.arctan2(goals[:, 1], goals[:, 0]), -np.pi, np.pi)
-    reach = np.abs(drawn(tasks.ood)).max(axis=1)
-    assert (reach >= 3.0).all() and (reach <= 4.0).all()
 
 
 def test_oracle_sees_training_tasks_in_unit_range():

@@ -11,8 +11,8 @@ import pytest
 from experiments import reproduce_folder, rows
 from experiments.published import bandit_scores, mdp_scores
 from experiments.reproduce import Options, plan
-from experiments.reproduce_agents import OptimumPlan
-from experiments.reproduce_cells import CELLS, bandit_cell
+from experiments.reproduce_agents import OptimumPlan, plan_of
+from experiments.reproduce_cells import CELLS, LOCOMOTION, bandit_cell, cells_of
 from experiments.reproduce_folder import (
     Estimates,
     Reproduction,
@@ -25,6 +25,7 @@ from metarl_jax import platform
 
 ROOT = Path(__file__).parents[1]
 TINY = bandit_cell(num_pulls=10, num_arms=2)
+IN_STAGES = [cell for cell in CELLS.values() if cell.table != LOCOMOTION]
 
 
 def tiny_maml(num_iterations=2):
@@ -47,11 +48,11 @@ def test_published_scores_are_found_by_cell_and_agent():
 
 
 def test_every_published_cell_is_there():
-    assert len(CELLS) == 10 + 5 + 1
+    assert len(CELLS) == 10 + 5 + 1 + 4
     assert CELLS["mdp-N100"].num_steps == 1000
 
 
-@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize("cell", IN_STAGES, ids=lambda cell: cell.name)
 @pytest.mark.parametrize("agent", LEARNERS)
 def test_learner_lives_through_exactly_one_trial(cell, agent):
     trained = experiment(cell, agent, "small")
@@ -66,7 +67,7 @@ def test_learner_lives_through_exactly_one_trial(cell, agent):
     [
         (
             {"table": "bandit"},
-            "no table 'bandit'; choose from bandits, mdps, gridnavi, tables",
+            "no table 'bandit'; choose from bandits, .*, locomotion, tables",
         ),
         (
             {"cells": "bandit-n11*"},
@@ -77,6 +78,12 @@ def test_learner_lives_through_exactly_one_trial(cell, agent):
         ({"trials": 501}, "--trials .* multiple of it, not 501"),
         ({"trials": 0}, "--trials must be above 0"),
         ({"estimate": -1}, "--estimate must be 0 or more"),
+        ({"iterations": 0}, "--iterations must be above 0, not 0"),
+        (
+            {"table": "locomotion", "budget": "huge"},
+            "no budget 'huge'; choose from small, paper",
+        ),
+        ({"table": "locomotion", "agents": "rl2"}, "no agent 'rl2'; .* random, oracle"),
         (
             {"agents": "ucb1", "estimate": 3},
             "--estimate times learned agents: choose from rl2_gru, .*maml",
@@ -97,6 +104,32 @@ def test_cells_and_agents_are_chosen_by_pattern():
         "bandit-n10-k50/maml",
         "bandit-n100-k5/maml",
     ]
+
+
+def test_iterations_take_the_place_of_the_budget():
+    of_bandit = plan_of(TINY, "small", 7)["maml"]
+    assert of_bandit.training.num_iterations == 7
+    assert of_bandit.algorithm.outer.decay_iterations == 7
+
+
+@pytest.mark.parametrize("budget", ["small", "paper"])
+def test_robots_see_the_same_data_whether_they_adapt_or_not(budget):
+    (cell, *_) = cells_of(LOCOMOTION).values()
+    planned = plan_of(cell, budget, 7)
+    steps = {
+        name: row.training.num_iterations * (row.algorithm.num_adaptation_steps + 1)
+        for name, row in planned.items()
+    }
+    assert steps == {"random": 2} | dict.fromkeys(
+        ["oracle", "multi_task", "maml", "promp"], 14
+    )
+    assert planned["oracle"].observe_task and not planned["multi_task"].observe_task
+    tested = {name: row.evaluation for name, row in planned.items()}
+    assert tested["oracle"].num_adaptation_steps == 0
+    assert {
+        tested[name].num_adaptation_steps for name in tested if name != "oracle"
+    } == {3}
+    assert len({row.algorithm.network for row in planned.values()}) == 1
 
 
 def test_help_needs_no_jax():

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from experiments.reproduce_agents import plan_of
-from experiments.reproduce_cells import CELLS, TABLES
+from experiments.reproduce_cells import CELLS, LOCOMOTION, TABLES
 from experiments.reproduce_docs import kept, section, update, with_section
-from experiments.reproduce_tables import OPTIMUM, Stored, tables
+from experiments.reproduce_locomotion_tables import draw
+from experiments.reproduce_stored import Stored
+from experiments.reproduce_tables import OPTIMUM, tables
 
 DOCS = Path(__file__).parents[1] / "docs"
 COST = {
@@ -17,6 +19,7 @@ COST = {
     "seconds_per_iteration": None,
     "num_seeds": 1,
 }
+TOTALS = [cell for cell in CELLS.values() if cell.table != LOCOMOTION]
 
 
 def scored(mean, half_width, **fields):
@@ -94,7 +97,7 @@ def test_table_of_gridnavi_is_by_episode():
     )
 
 
-@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize("cell", TOTALS, ids=lambda cell: cell.name)
 def test_every_agent_that_is_run_has_a_place_in_the_tables(cell):
     means = {name: 1000.0 + i for i, name in enumerate(plan_of(cell, "small"))}
     rows = {f"{cell.name}/{name}": full_row(mean) for name, mean in means.items()}
@@ -102,6 +105,61 @@ def test_every_agent_that_is_run_has_a_place_in_the_tables(cell):
     text = tables(cell.table, Stored(rows, {}))
     missing = [name for name, mean in means.items() if f"{mean:.2f} ±" not in text]
     assert not missing
+
+
+def robot_row(*returns, **fields):
+    """Of two seeds and three tasks that all return the same, by step."""
+    return {
+        "return_by_step": returns,
+        "interval_by_step": [[value - 1, value + 1] for value in returns],
+        "returns": [[list(returns)] * 3] * 2,
+        "learning_curve": {
+            "env_steps": [10, 20],
+            "before": [[0.0, 1.0]] * 2,
+            "after": [[1.0, 2.0]] * 2,
+        },
+    } | (COST | fields)
+
+
+ROBOTS = {
+    "ant_velocity/random": robot_row(-100.0, -90.0, -80.0, -70.0, env_steps=0),
+    "ant_velocity/oracle": robot_row(100.0),
+    "ant_velocity/maml": robot_row(0.0, 80.0, 90.0, 110.0),
+    "ant_direction/maml": robot_row(1.0, 2.0, 3.0, 4.0),
+    "ant_direction/promp": {"failed": "no | memory"},
+}
+
+
+def test_robots_are_normalised_beside_the_published():
+    estimate = {"seconds_per_iteration": 2.5, "seconds": 7200}
+    text = tables(LOCOMOTION, Stored(ROBOTS, {"ant_direction/oracle": estimate}))
+    assert (
+        "| ant_velocity | maml | 0.0 [-1.0, 1.0] | 80.0 [79.0, 81.0] | "
+        "90.0 [89.0, 91.0] | 110.0 [109.0, 111.0] |"
+    ) in text
+    assert (
+        "| ant_velocity | maml | 50% (50, 50) [59%] | 90% (90, 90) [94%] | "
+        "95% (95, 95) [96%] | 105% (105, 105) [97%] |"
+    ) in text
+    assert "| ant_velocity | random | 0% (0, 0) [0%] | 5% (5, 5) [8%] |" in text
+    assert "| ant_velocity | oracle | 100% (100, 100) [100%] |  |  |  |" in text
+    assert "| ant_direction | maml | [1%] | [95%] | [95%] | [95%] |" in text
+    assert "| ant_direction | promp | failed: no / memory |  |  |  |" in text
+    assert "not run (2.5 s an iteration, 2.0 h in all)" in text
+
+
+def test_scores_on_other_tasks_are_not_normalised():
+    other = robot_row(0.0, 80.0) | {"returns": [[[0.0, 80.0]] * 4]}
+    text = tables(LOCOMOTION, Stored(ROBOTS | {"ant_velocity/maml": other}, {}))
+    assert "| ant_velocity | maml | other tasks [59%] | [94%] |" in text
+
+
+def test_robots_are_drawn_by_family(tmp_path):
+    drawn = draw(Stored(ROBOTS, {}), tmp_path / "figures")
+    names = ["locomotion_learning.png", "locomotion_adaptation.png"]
+    assert [path.name for path in drawn] == names
+    assert all(path.exists() for path in drawn)
+    assert draw(Stored({}, {}), tmp_path) == []
 
 
 def full_row(mean):
@@ -137,7 +195,7 @@ def test_update_merges_scores_and_estimates_into_docs(tmp_path):
     optimum = {"mean": 3.0, "mean_by_stage": [1.0, 2.0], "goal_known": 2.5}
     store(out, "gridnavi/optimum", optimum)
     store(out, "gridnavi/maml", full_row(1.5))
-    assert list(update(docs, out)) == [*data, figure, docs / "results.md"]
+    assert set(update(docs, out)) == {*data, figure, docs / "results.md"}
     assert figure.exists()
     assert kept(docs, "gridnavi") == Stored(
         {"gridnavi/optimum": optimum, "gridnavi/maml": full_row(1.5)},

@@ -7,6 +7,7 @@ import scipy.stats
 from metarl_jax.statistics import (
     interquartile_mean,
     oracle_normalized,
+    oracle_normalized_interval,
     stratified_bootstrap,
 )
 
@@ -141,3 +142,31 @@ def test_oracle_normalized_maps_random_to_0_and_the_oracle_to_100():
 def test_oracle_normalized_has_no_scale_where_the_oracle_is_no_better():
     scores = oracle_normalized([1.0, 1.0], random=[0.0, 2.0], oracle=2.0)
     np.testing.assert_array_equal(scores, [50, np.nan])
+
+
+def test_interval_of_normalized_scores_is_a_point_where_nothing_varies():
+    ones = np.ones((3, 10))
+    score = np.stack([ones * -5.0, ones * 2.5], axis=-1)
+    interval = oracle_normalized_interval(score, -5.0 * ones, 10.0 * ones[:1])
+    np.testing.assert_allclose(interval, [[0.0, 50.0], [0.0, 50.0]])
+
+
+def test_interval_of_normalized_scores_draws_the_same_tasks_for_all():
+    """A score that is halfway on every task is so on every draw of tasks."""
+    random = np.random.default_rng(0).normal(size=(1, 40))
+    oracle = random + 10.0
+    score = (random + 5.0)[..., None]
+    interval = oracle_normalized_interval(score, random, oracle)
+    np.testing.assert_allclose(interval, 50.0)
+
+
+def test_interval_of_normalized_scores_covers_seeds_of_the_oracle():
+    tasks = np.ones((1, 40))
+    oracles = np.array([[10.0], [20.0]]) * tasks
+    low, high = oracle_normalized_interval(10 * tasks[..., None], 0 * tasks, oracles)
+    np.testing.assert_allclose([low, high], [[50.0], [100.0]])
+
+
+def test_interval_of_normalized_scores_is_unknown_without_a_better_oracle():
+    scores = np.ones((2, 5))
+    assert np.isnan(oracle_normalized_interval(scores, scores, scores)).all()

@@ -4,7 +4,16 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from metarl_jax.statistics import oracle_normalized
+
 _FOLDER = Path(__file__).parent
+# our name of an agent -> that of Finn et al.
+_FINN2017_METHODS = {
+    "random": "random",
+    "oracle": "oracle",
+    "multi_task": "pretrain",
+    "maml": "maml",
+}
 
 
 class PublishedScore(NamedTuple):
@@ -25,6 +34,23 @@ def finn2017(family: str) -> dict[str, list[float]]:
     """
     returns = _read("finn2017.json")["mean_return_by_step"][family]
     return {f"Finn et al. (2017), {name}": returns[name] for name in ("maml", "oracle")}
+
+
+def finn2017_normalized(family: str) -> dict[str, list[float]]:
+    """Scores by adaptation step in percent, random 0 and the oracle 100, by agent.
+
+    Args:
+      family: e.g. "ant_velocity"; as in `finn2017`.
+
+    Returns:
+      Of "random", "oracle", "multi_task" (theirs is "pretrained") and "maml".
+    """
+    returns = _read("finn2017.json")["mean_return_by_step"][family]
+    ends = returns["random"][0], returns["oracle"][0]
+    return {
+        agent: oracle_normalized(returns[method], *ends).tolist()
+        for agent, method in _FINN2017_METHODS.items()
+    }
 
 
 def bandit_scores() -> dict[tuple[int, int], dict[str, PublishedScore]]:

@@ -1,0 +1,5 @@
+"""MAML on ants that are to run forwards or backwards."""
+
+from experiments import locomotion
+
+EXPERIMENT = locomotion.maml("ant_direction")

@@ -1,0 +1,5 @@
+"""MAML on half-cheetahs that are to run forwards or backwards."""
+
+from experiments import locomotion
+
+EXPERIMENT = locomotion.maml("half_cheetah_direction")
