@@ -34,7 +34,7 @@ class Robots(NamedTuple):
 
 
 def physics_row(plan: PhysicsPlan, turn: Path) -> dict[str, Any]:
-    """Measures a family on a backend of brax.
+    """Measures a family on a backend of brax, if it has that family.
 
     Args:
       plan: of the row.
@@ -45,10 +45,14 @@ def physics_row(plan: PhysicsPlan, turn: Path) -> dict[str, Any]:
       `control_step` and `physics_step` in seconds; for each number of robots a dict in
       `speeds`, as `_speed` gives it; for each step of the physics one in `stability`,
       as `_stability` does, up to the first that is not stable; `left_out`, what there
-      was no time for.
+      was no time for. Of a backend that cannot have the family only the reason:
+      `refused`.
     """
     clock = _Clock(plan.seconds)
-    env, tasks = envs.make(plan.family, backend=plan.backend)
+    try:
+        env, tasks = envs.make(plan.family, backend=plan.backend)
+    except ValueError as error:
+        return {"refused": str(error)}
     physics_step = float(env.system(tasks.train(jax.random.key(0))).opt.timestep)
     with _alone(turn):
         robots = _robots(env, tasks, max(*plan.num_robots, _STABLE_ROBOTS))

@@ -71,6 +71,8 @@ def _cells(row: dict[str, Any] | None, numbers: list[int]) -> list[str]:
         return ["not run"]
     if "failed" in row:
         return [failure_cell(row)]
+    if "refused" in row:
+        return [row["refused"]]
     if "environment" in row:
         return [f"{_thousands(row['steps_per_second'])} (1 robot)"]
     speeds = {speed["num_robots"]: speed for speed in row["speeds"]}

@@ -95,6 +95,15 @@ def test_row_without_time_says_what_is_left_out(tmp_path):
     assert row["left_out"][2] == "physics steps of 1 times brax's and more"
 
 
+def test_backend_without_the_family_is_no_failure(tmp_path, monkeypatch):
+    def refuse(family, backend):
+        raise ValueError(f"backend must be mjx, not {backend}")
+
+    monkeypatch.setattr(envs, "make", refuse)
+    row = physics_row(PLAN, tmp_path / "turn")
+    assert row == {"refused": "backend must be mjx, not spring"}
+
+
 def test_nothing_new_begins_where_the_longest_lap_would_not_fit():
     clock = physics_measure._Clock(1.0)
     assert clock.has_time()
@@ -151,7 +160,8 @@ def test_bad_options_are_refused_in_one_line(options, message):
 
 
 def test_table_shows_every_row(tmp_path):
-    rows = planned("ant_velocity", "spring,mjx,mujoco_c", "64,256", 60.0)
+    backends = "spring,positional,mjx,mujoco_c"
+    rows = planned("ant_velocity", backends, "64,256", 60.0)
     folder = Physics(tmp_path, rows)
     folder.prepare(list(rows))
     speed = {
@@ -176,6 +186,7 @@ def test_table_shows_every_row(tmp_path):
     in_c = {"environment": "Ant-v5", "steps_per_second": 2.5e6}
     folder.record("ant_velocity/mujoco_c", in_c)
     folder.record_failure("ant_velocity/mjx", "no memory")
+    folder.record("ant_velocity/positional", {"refused": "backend must be spring"})
     folder.write()
     text = (tmp_path / "table.md").read_text()
     assert (
@@ -184,5 +195,6 @@ def test_table_shows_every_row(tmp_path):
     ) in text
     assert "| ant_velocity | mujoco_c | 2.50 M (1 robot) |" in text
     assert "| ant_velocity | mjx | failed: no memory |" in text
+    assert "| ant_velocity | positional | backend must be spring |" in text
     assert folder.is_done("ant_velocity/spring")
     assert not folder.is_done("ant_velocity/mjx")
