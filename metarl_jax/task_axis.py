@@ -205,11 +205,14 @@ def _length(batch: Any) -> int:
 
 
 def _split(batch: Any, chunk: int) -> Any:
-    return jax.tree.map(lambda x: x.reshape((-1, chunk) + x.shape[1:]), batch)
+    # not by -1, which has no meaning for leaves without entries, here and below
+    split = lambda x: x.reshape((x.shape[0] // chunk, chunk) + x.shape[1:])
+    return jax.tree.map(split, batch)
 
 
 def _merge(chunks: Any) -> Any:
-    return jax.tree.map(lambda x: x.reshape((-1,) + x.shape[2:]), chunks)
+    merge = lambda x: x.reshape((x.shape[0] * x.shape[1],) + x.shape[2:])
+    return jax.tree.map(merge, chunks)
 
 
 def _sum_at_once(tree: Any) -> Any:

@@ -38,6 +38,14 @@ def test_map_equals_a_loop_over_tasks(axis):
 
 
 @each_axis
+def test_leaves_without_entries_are_mapped(axis):
+    """As in the trust region of a policy that takes no step of adaptation."""
+    batch = {"x": np.ones((6, 0, 2), np.float32)}
+    result = axis.map(lambda _, entry: 2 * entry["x"], (), batch)
+    assert result.shape == (6, 0, 2)
+
+
+@each_axis
 def test_mean_equals_the_mean_of_a_loop(axis):
     expected = jax.tree.map(lambda leaf: leaf.mean(0), loop(SHARED, BATCH))
     assert_close(jax.jit(partial(axis.mean, of_one_task))(SHARED, BATCH), expected)
