@@ -140,7 +140,7 @@ def _inner(size: Size) -> dict:
 
 def _proximal(num_iterations: int) -> ProximalConfig:
     return ProximalConfig(
-        learning_rate=2e-3, decay_iterations=num_iterations, num_epochs=10
+        learning_rate=3e-3, decay_iterations=num_iterations, num_epochs=10
     )
 
 
