@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import jax
@@ -83,6 +84,21 @@ def test_largest_divisor_is_within_the_limit(number, limit, expected):
 
 def test_default_axis_obeys_its_overrides():
     assert default_task_axis(12, chunk_size=3, num_devices=1) == TaskAxis(3, 1)
+
+
+def test_on_an_accelerator_all_seeds_and_tasks_go_at_once(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    axis = default_task_axis(6, num_devices=1)
+
+    def of_seed(entries):
+        square = lambda _, entry: jnp.square(entry)
+        return axis.map(square, (), entries), axis.mean(square, (), entries)
+
+    program = jax.make_jaxpr(lambda batch: axis.over_seeds(of_seed, batch))
+    text = str(program(np.ones((3, 6, 2), np.float32)))
+    lengths = re.findall(r"length=(\d+)", text)
+    assert lengths and set(lengths) == {"1"}
+    assert "f32[3,6,2]" in text
 
 
 def test_shards_on_two_devices_equal_a_loop():
