@@ -133,17 +133,26 @@ def load_brax(module: str, name: str, **options: Any) -> Any:
     with _without_warnings(), contextlib.redirect_stdout(io.StringIO()):
         try:
             environments = importlib.import_module(f"brax.envs.{module}")
-            import mujoco
+            import mujoco  # noqa: F401
         except ImportError as error:
             raise ImportError(
                 f"{name} needs brax: pip install brax ({error})"
             ) from error
-        handler = mujoco.get_mju_user_warning()
-        mujoco.set_mju_user_warning(lambda message: None)
-        try:
+        with quiet_mujoco():
             return getattr(environments, name)(**options)
-        finally:
-            mujoco.set_mju_user_warning(handler)
+
+
+@contextlib.contextmanager
+def quiet_mujoco():
+    """MuJoCo writes no warnings, neither to the terminal nor to MUJOCO_LOG.TXT."""
+    import mujoco
+
+    handler = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(handler)
 
 
 class _GymnaxEnvironment:

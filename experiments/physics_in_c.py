@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from envs.adapters import quiet_mujoco
+
 _SECONDS = 2.0  # of a timed run
 _REPEATS = 3
 _EPISODE_STEPS = 1000  # of control; after that the robot is put back
@@ -51,11 +53,9 @@ def measure(family: str) -> dict[str, Any]:
     import mujoco
 
     robot = robot_of(family)
-    model = mujoco.MjModel.from_xml_path(str(_assets() / robot.file))
-    data = mujoco.MjData(model)
-    low, high = model.actuator_ctrlrange.T
-    actions = np.random.default_rng(0).uniform(low, high, (_EPISODE_STEPS, len(low)))
-    speeds = [_speed(model, data, robot, actions) for _ in range(_REPEATS)]
+    with quiet_mujoco():
+        model = mujoco.MjModel.from_xml_path(str(_assets() / robot.file))
+        speeds = _speeds(model, robot)
     return {
         "environment": robot.environment,
         "control_step": robot.frame_skip * model.opt.timestep,
@@ -64,6 +64,16 @@ def measure(family: str) -> dict[str, Any]:
         "steps_per_second_min": min(speeds),
         "steps_per_second_max": max(speeds),
     }
+
+
+def _speeds(model: Any, robot: Robot) -> list[float]:
+    """Of each run."""
+    import mujoco
+
+    data = mujoco.MjData(model)
+    low, high = model.actuator_ctrlrange.T
+    actions = np.random.default_rng(0).uniform(low, high, (_EPISODE_STEPS, len(low)))
+    return [_speed(model, data, robot, actions) for _ in range(_REPEATS)]
 
 
 def _speed(model: Any, data: Any, robot: Robot, actions: np.ndarray) -> float:
