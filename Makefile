@@ -25,7 +25,7 @@ demo: venv ## train MAML on the point task and compare it with the paper
 	@$(BIN)/python -m experiments.demo
 
 test: lint ## run ruff and all tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: venv ## check style and formatting
 	@$(BIN)/ruff check .

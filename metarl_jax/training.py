@@ -82,7 +82,9 @@ def meta_step(
 
     Returns:
       `state -> (state, metrics)`; metrics are the algorithm's own, and `return`
-      [K+1], the mean return of the rollouts after k adaptations.
+      [K+1], the mean return of the rollouts after k adaptations. Where `info` of the
+      environment has `diverged`, `diverged` [] is its sum over all steps: how many
+      simulations did.
     """
 
     def step(state: RunState) -> tuple[RunState, Metrics]:
@@ -94,6 +96,9 @@ def meta_step(
         train_state, metrics = algorithm.update(update_key, state.train_state, trials)
         returns = axis.mean(lambda _, trial: stage_returns(trial), (), trials)
         metrics |= {"return": returns}
+        if "diverged" in trials.metrics:
+            diverged = lambda _, trial: jnp.sum(trial.metrics["diverged"])
+            metrics["diverged"] = num_tasks * axis.mean(diverged, (), trials)
         return RunState(train_state, state.key, state.iteration + 1), metrics
 
     return step

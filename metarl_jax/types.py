@@ -45,7 +45,8 @@ class Environment(Protocol):
 
         Returns:
           `(observation, state, reward, terminated, truncated, info)`; `info` may hold
-          named scalars, which travel in `Rollout.metrics`.
+          named scalars, which travel in `Rollout.metrics`. Training counts `diverged`,
+          1.0 in steps where a simulation did.
         """
 
 

@@ -28,10 +28,34 @@ STEPS = 2 * HORIZON
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
 
 # one family of each robot: that with the most of its physics in the task
-SIMULATED = ("half_cheetah_velocity", "ant_velocity")
-LOOPED = ("half_cheetah_velocity",)  # robots of which vmap is held against a loop
+SIMULATED = (
+    "ant_velocity",
+    "half_cheetah_velocity",
+    "hopper_params",
+    "humanoid_direction",
+    "inverted_pendulum_params",
+    "reacher_goal",
+    "walker_params",
+)
+ONLY_VMAPPED = set(SIMULATED) - {"inverted_pendulum_params"}  # not one by one
 
-every_environment = pytest.mark.parametrize("name", sorted(envs.ENVIRONMENTS))
+
+def named(names):
+    """Parametrizes by names; one worker of pytest-xdist compiles all of a robot."""
+    group = lambda name: name if name in SIMULATED else None
+    return pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(name, marks=pytest.mark.xdist_group(group(name)))
+            if group(name)
+            else name
+            for name in sorted(names)
+        ],
+    )
+
+
+every_environment = named(envs.ENVIRONMENTS)
+every_robot = named(SIMULATED)
 
 
 class Trajectory(NamedTuple):
@@ -46,10 +70,6 @@ class Trajectory(NamedTuple):
 
 def is_robot(name):
     return envs.ENVIRONMENTS[name].startswith("envs.robots")
-
-
-def only_vmapped():
-    return set(SIMULATED) - set(LOOPED)
 
 
 @functools.cache
@@ -67,14 +87,14 @@ def num_lanes(name):
 
 
 def unrolled(env, key, state, actions, task):
-    """Steps through `actions`, whatever ends on the way."""
+    """Steps through `actions`, whatever ends on the way: state and trajectory."""
 
     def step(state, inputs):
         observation, state, *rest = env.step(inputs[0], state, inputs[1], task)
         return state, Trajectory(observation, *rest)
 
     keys = jax.random.split(key, STEPS)
-    return jax.lax.scan(step, state, (keys, actions))[1]
+    return jax.lax.scan(step, state, (keys, actions))
 
 
 @functools.cache
@@ -91,7 +111,7 @@ def programs(name, vmapped):
 @functools.cache
 def single_programs(name):
     """`reset` and `unrolled` of one lane; of a robot, one lane of the vmapped ones."""
-    if name not in only_vmapped():
+    if name not in ONLY_VMAPPED:
         return programs(name, False)
 
     def in_lanes(program):
@@ -108,7 +128,7 @@ def single_programs(name):
 
 def trajectory(name, key, actions, task, vmapped=False):
     reset, unroll = programs(name, True) if vmapped else single_programs(name)
-    return unroll(key, reset(key, task)[1], actions, task)
+    return unroll(key, reset(key, task)[1], actions, task)[1]
 
 
 @functools.cache
@@ -199,7 +219,7 @@ def test_spaces_hold_along_random_actions(name):
     assert jnp.isfinite(steps.reward).all()
 
 
-@pytest.mark.parametrize("name", sorted(set(envs.ENVIRONMENTS) - only_vmapped()))
+@named(set(envs.ENVIRONMENTS) - set(ONLY_VMAPPED))
 def test_vmap_over_tasks_equals_a_loop(name):
     batched = vmapped_trajectory(name)
     for index in range(4):
@@ -237,8 +257,8 @@ def test_step_does_not_reset_at_the_horizon(name):
     key, actions, task = lane(name, 0)
     reset, unroll = single_programs(name)
     _, state = reset(key, task)
-    late = unroll(key, state, actions, task)
-    early = unroll(key, state._replace(time=state.time - STEPS), actions, task)
+    _, late = unroll(key, state, actions, task)
+    _, early = unroll(key, state._replace(time=state.time - STEPS), actions, task)
     assert late.truncated.any() and not early.truncated.any()
     for field in ("observation", "reward", "terminated"):
         np.testing.assert_array_equal(getattr(late, field), getattr(early, field))
@@ -297,7 +317,8 @@ def test_every_task_parameter_changes_the_trajectory(name):
         assert np.any(outcome(index) != base), f"parameter {index} does nothing"
 
 
-@every_environment
+# robots share their adapter: one with drawn starts, one with a body as its task
+@named(set(envs.ENVIRONMENTS) - set(SIMULATED) | {"ant_velocity", "hopper_params"})
 def test_tracing_leaks_nothing_and_leaves_the_environment_as_it_was(name):
     env, _ = made(name)
     key, actions, task = lane(name, 0)
@@ -331,7 +352,10 @@ def test_out_of_distribution_tasks_lie_outside_those_of_training(name):
     _, tasks = made(name)
     train, outside = draws(tasks.train), draws(tasks.ood)
     low, high = train.min(axis=0), train.max(axis=0)
-    assert ((outside < low) | (outside > high)).any(axis=1).all()
+    outside_box = ((outside < low) | (outside > high)).any(axis=1)
+    farthest = np.linalg.norm(train, axis=1).max()
+    outside_ball = np.linalg.norm(outside, axis=1) > farthest
+    assert (outside_box | outside_ball).all()
 
 
 @every_environment
@@ -402,3 +426,42 @@ def test_half_cheetah_reward_is_the_published_one():
     error = jnp.abs(steps.info["x_velocity"] - targets[:, None])
     expected = -error - 0.05 * jnp.sum(actions**2, axis=-1)
     np.testing.assert_allclose(steps.reward, expected, rtol=1e-5)
+
+
+def lived_through(name, action, num_chunks):
+    """Trajectories of `num_chunks` chunks of STEPS steps, and the fastest part in each.
+
+    Args:
+      name: of a robot.
+      action: `actions of the lanes [num_lanes, STEPS, ...], chunk -> actions`.
+      num_chunks: how many.
+    """
+    env, _ = made(name)
+    keys, actions, tasks = lanes(name)
+    reset, unroll = programs(name, True)
+    _, state = reset(keys, tasks)
+    chunks, speeds = [], []
+    for chunk in range(num_chunks):
+        state, steps = unroll(keys, state, action(actions, chunk), tasks)
+        velocity = state.simulator.pipeline_state.xd.vel  # of every link
+        speeds.append(float(jnp.linalg.norm(velocity, axis=-1).max()))
+        chunks.append(steps)
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *chunks), speeds
+
+
+@every_robot
+def test_an_episode_of_zero_actions_is_stable(name):
+    """Robots fall or settle: nothing moves on its own in the end, nothing diverges."""
+    steps, speeds = lived_through(name, lambda actions, _: 0 * actions, 20)
+    assert not steps.info["diverged"].any()
+    assert max(speeds) < 10.0  # m/s; of a fall
+    assert speeds[-1] < 1.0
+
+
+@every_robot
+def test_energy_does_not_explode_under_random_actions(name):
+    """Eight robots, and eight bodies where the task is one, stay below 30 m/s."""
+    roll = lambda actions, chunk: jnp.roll(actions, chunk, axis=1)
+    steps, speeds = lived_through(name, roll, 20)
+    assert not steps.info["diverged"].any()
+    assert max(speeds) < 30.0

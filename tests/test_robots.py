@@ -41,6 +41,14 @@ REWARDS = [
     ("ant_any_direction", np.pi / 4, -0.5 * 0.5**0.5 - 0.5 * 1.25 + 1.0),
     # Rakelly et al.: -|x - goal_x| - |y - goal_y| - 0.1 ||a||^2
     ("ant_goal", [2.0, 1.0], -1.5 - 2.0 - 0.1 * 1.25),
+    # Rothfuss et al.: 15 - |v - target| or direction v + 1, - 0.001 ||a||^2
+    ("walker_velocity", 4.0, 15.0 - 3.5 - 0.001 * 1.25),
+    ("walker_direction", -1.0, -0.5 + 1.0 - 0.001 * 1.25),
+    ("hopper_velocity", 2.0, 3.0 - 1.5 - 0.001 * 1.25),
+    ("hopper_direction", 1.0, 0.5 + 1.0 - 0.001 * 1.25),
+    # 1.25 direction . v - 0.1 ||0.4 a||^2 + 5
+    ("humanoid_direction", -np.pi / 2, 1.25 - 0.1 * 0.16 * 1.25 + 5.0),
+    ("humanoid_direction", 0.0, 1.25 * 0.5 - 0.1 * 0.16 * 1.25 + 5.0),
 ]
 
 
@@ -67,6 +75,11 @@ DIVERGING = [
     ("ant_velocity", 0.5, 0.0),  # to stand still would have paid 0.55
     ("ant_velocity", 2.05, -1.0),
     ("ant_any_direction", 1.0, 0.0),
+    ("humanoid_direction", 1.0, 0.0),
+    ("walker_velocity", 10.0, 0.0),
+    ("hopper_velocity", 3.5, -0.5),
+    ("hopper_direction", 1.0, 0.0),
+    ("reacher_goal", [0.21, -0.1], -0.1),
 ]
 
 
@@ -98,7 +111,12 @@ def test_step_leaves_the_metrics_of_the_old_state_alone(make_fake):
 
 @pytest.mark.parametrize(
     ("name", "fastest", "outside"),
-    [("half_cheetah_velocity", 2.0, 3.0), ("ant_velocity", 3.0, 4.0)],
+    [
+        ("half_cheetah_velocity", 2.0, 3.0),
+        ("ant_velocity", 3.0, 4.0),
+        ("walker_velocity", 10.0, 12.0),
+        ("hopper_velocity", 3.0, 4.0),
+    ],
 )
 def test_targets_are_uniform_and_faster_ones_outside(make_fake, name, fastest, outside):
     env, tasks = make_fake(name)
@@ -108,9 +126,9 @@ def test_targets_are_uniform_and_faster_ones_outside(make_fake, name, fastest, o
     assert_uniform(drawn(tasks.ood), fastest, outside)
 
 
-@pytest.mark.parametrize("name", ["half_cheetah_direction", "ant_direction"])
-def test_both_directions_are_drawn_equally_often(make_fake, name):
-    _, tasks = make_fake(name)
+@pytest.mark.parametrize("robot_name", ["half_cheetah", "ant", "walker", "hopper"])
+def test_both_directions_are_drawn_equally_often(make_fake, robot_name):
+    _, tasks = make_fake(f"{robot_name}_direction")
     for sample in (tasks.train, tasks.test):
         found, counts = np.unique(drawn(sample), return_counts=True)
         np.testing.assert_array_equal(found, [-1.0, 1.0])
@@ -118,7 +136,7 @@ def test_both_directions_are_drawn_equally_often(make_fake, name):
     np.testing.assert_array_equal(tasks.fixed["directions"](), found)
 
 
-@pytest.mark.parametrize("name", ["ant_any_direction"])
+@pytest.mark.parametrize("name", ["ant_any_direction", "humanoid_direction"])
 def test_directions_straight_back_are_held_out_of_all_others(make_fake, name):
     _, tasks = make_fake(name)
     edge = np.pi - np.pi / 8

@@ -43,6 +43,14 @@ class CountedTarget(Target):
         return super().step(*arguments)
 
 
+class DivergingTarget(Target):
+    """Every second task diverges, in all of its steps."""
+
+    def step(self, *arguments):
+        *outcome, info = super().step(*arguments)
+        return *outcome, info | {"diverged": jnp.float32(arguments[-1] > 0)}
+
+
 def either_side(key):
     return jnp.where(jax.random.bernoulli(key), 0.8, -0.8)
 
@@ -137,3 +145,18 @@ def test_resuming_from_a_state_continues_the_same_run():
 
 def assert_close(left, right):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 2e-4, 1e-5), left, right)
+
+
+def test_simulations_that_diverge_are_counted():
+    axis = TaskAxis()
+    algorithm = make(DivergingTarget(), PROBE, axis)
+    sides = jnp.array([0.8, -0.8])
+    task = lambda key: sides[jax.random.randint(key, (), 0, 2)]
+    step = training.meta_step(algorithm, task, axis, num_tasks=8)
+    state = training.initial_state(algorithm, training.TrainingConfig())
+    one_seed = jax.tree.map(lambda leaf: leaf[0], state)
+    _, metrics = jax.jit(step)(one_seed)
+    in_task = 2 * PROBE.num_episodes  # steps: two stages of episodes of one step
+    counted = float(metrics["diverged"])
+    assert 0 < counted < 8 * in_task
+    assert counted % in_task == 0
