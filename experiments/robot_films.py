@@ -1,0 +1,130 @@
+"""Films of trained robots: one task, played before and after adaptation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from envs.bodies import bodies_of, placed
+from envs.tasks import NumberedTask, without_number
+from experiments.trained import TrainedAgent
+from metarl_jax.checks import require
+from metarl_jax.films import Film, Take
+from metarl_jax.rollouts import episode_return, first_episode_length
+from metarl_jax.types import Key, Rollout, Task
+
+
+class Played(NamedTuple):
+    """One stage of a trial: the first episode of its first row, and how all rows did.
+
+    The arrays have the T steps of the row, of which the episode has the first ones.
+    """
+
+    reward: np.ndarray  # [T]
+    position: np.ndarray  # [T, L, 3], in m
+    rotation: np.ndarray  # [T, L, 4], quaternions
+    num_steps: int  # of the first episode
+    mean_return: float  # of the first episodes of all E rows
+
+
+def play(
+    key: Key, agent: TrainedAgent, task: Task, stages: Sequence[int]
+) -> list[Played]:
+    """Plays one trial.
+
+    Args:
+      key: of the trial.
+      agent: acts in an environment `WithPoses`.
+      task: of that environment.
+      stages: which to return: k is the one after k adaptation steps.
+    """
+
+    def seen(rollout: Rollout) -> Played:
+        return Played(
+            rollout.reward[:, 0],
+            rollout.metrics["pose_position"][:, 0],
+            rollout.metrics["pose_rotation"][:, 0],
+            first_episode_length(rollout)[0],
+            jnp.mean(episode_return(rollout)),
+        )
+
+    @jax.jit
+    def program(key: Key, task: Task) -> list[Played]:
+        trial = agent.play(key, task)
+        return [seen(jax.tree.map(lambda leaf, k=k: leaf[k], trial)) for k in stages]
+
+    return [Played(*map(np.asarray, stage)) for stage in program(key, task)]
+
+
+def film_of(title: str, robot: Any, task: Task, stages: Mapping[int, Played]) -> Film:
+    """A film with a take for each number of adaptation steps.
+
+    Args:
+      title: of the film.
+      robot: an environment of `adapters.from_brax`.
+      task: that was played.
+      stages: number of adaptation steps -> what was played then.
+    """
+    task = without_number(task)
+    bodies = bodies_of(robot.system(task))
+    takes = []
+    for steps, stage in stages.items():
+        first = slice(0, int(stage.num_steps))
+        ends = placed(bodies, stage.position[first], stage.rotation[first])
+        takes.append(Take(_label(steps), ends, stage.reward[first]))
+    seconds = robot.control_step
+    landmark = None
+    if robot.landmark is not None:
+        times = seconds * np.arange(1, robot.horizon + 1)
+        landmark = np.asarray(robot.landmark(task, times))
+    return Film(title, seconds, bodies.radius, tuple(takes), landmark)
+
+
+def parse_task(text: str, like: Task) -> Task:
+    """A task from its parameters, written one after another with commas between.
+
+    Args:
+      text: such as `1.5` or `0.5,-1`, in the order of the leaves of a task.
+      like: any task of the family.
+
+    Raises:
+      ValueError: if these are not as many numbers as a task has.
+    """
+    flat, unravel = ravel_pytree(without_number(like))
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = [np.nan]
+    require(
+        np.all(np.isfinite(values)),
+        f"--task must be numbers with commas between them, as in {_example(like)}, "
+        f"not {text!r}",
+    )
+    require(
+        len(values) == flat.size,
+        f"--task must have {flat.size} numbers here, as in {_example(like)}, "
+        f"not {len(values)}",
+    )
+    task = unravel(jnp.asarray(values, flat.dtype))
+    if isinstance(like, NumberedTask):
+        return NumberedTask(task, jnp.int32(-1))
+    return task
+
+
+def task_text(task: Task) -> str:
+    """The parameters of a task, with commas between them."""
+    flat = ravel_pytree(without_number(task))[0]
+    return ", ".join(f"{value:.2f}" for value in flat)
+
+
+def _example(task: Task) -> str:
+    return "--task=" + task_text(task).replace(" ", "")
+
+
+def _label(steps: int) -> str:
+    if steps == 0:
+        return "before adaptation"
+    return f"after {steps} {'step' if steps == 1 else 'steps'}"
