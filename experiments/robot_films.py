@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from envs.bodies import bodies_of, placed
+from envs.robots.bodies import bodies_of, placed
+from envs.robots.landmarks import LANDMARKS
 from envs.tasks import NumberedTask, without_number
 from experiments.trained import TrainedAgent
 from metarl_jax.checks import require
@@ -59,12 +60,15 @@ def play(
     return [Played(*map(np.asarray, stage)) for stage in program(key, task)]
 
 
-def film_of(title: str, robot: Any, task: Task, stages: Mapping[int, Played]) -> Film:
+def film_of(
+    title: str, family: str, robot: Any, task: Task, stages: Mapping[int, Played]
+) -> Film:
     """A film with a take for each number of adaptation steps.
 
     Args:
       title: of the film.
-      robot: an environment of `adapters.from_brax`.
+      family: the name of the environment.
+      robot: that environment, of `adapters.from_brax`.
       task: that was played.
       stages: number of adaptation steps -> what was played then.
     """
@@ -75,12 +79,10 @@ def film_of(title: str, robot: Any, task: Task, stages: Mapping[int, Played]) ->
         first = slice(0, int(stage.num_steps))
         ends = placed(bodies, stage.position[first], stage.rotation[first])
         takes.append(Take(_label(steps), ends, stage.reward[first]))
-    seconds = robot.control_step
-    landmark = None
-    if robot.landmark is not None:
-        times = seconds * np.arange(1, robot.horizon + 1)
-        landmark = np.asarray(robot.landmark(task, times))
-    return Film(title, seconds, bodies.radius, tuple(takes), landmark)
+    seconds = robot.control_step * np.arange(1, robot.horizon + 1)
+    mark = LANDMARKS.get(family)
+    landmark = None if mark is None else np.asarray(mark(task, jnp.asarray(seconds)))
+    return Film(title, robot.control_step, bodies.radius, tuple(takes), landmark)
 
 
 def parse_task(text: str, like: Task) -> Task:

@@ -39,7 +39,9 @@ def watch(options) -> str:
     agent = load_agent(options.run_dir, options.seed_index, steps, WithPoses)
     stages = play(jax.random.key(options.seed), agent, task, (0, steps))
     title = f"{experiment.environment}, task {task_text(task)}"
-    film = film_of(title, robot, task, {0: stages[0], steps: stages[1]})
+    film = film_of(
+        title, experiment.environment, robot, task, {0: stages[0], steps: stages[1]}
+    )
     out = options.out or directory.path / "watch"
     _write(film, out, options.mp4)
     returns = [stage.mean_return for stage in stages]

@@ -17,7 +17,8 @@ from PIL import Image
 
 import envs
 import experiments
-from envs.bodies import Bodies, bodies_of, placed
+from envs.robots.bodies import Bodies, bodies_of, placed
+from envs.robots.landmarks import LANDMARKS
 from envs.tasks import NumberedTask
 from envs.wrappers import WithPoses
 from experiments.experiment import build
@@ -302,10 +303,9 @@ def test_film_has_the_first_episode_of_the_first_row_of_each_stage():
         system=lambda task: model(),
         control_step=0.1,
         horizon=3,
-        landmark=lambda task, seconds: np.outer(seconds, [task, 0.0]),
     )
     task = NumberedTask(jnp.float32(2), jnp.int32(-1))
-    made = film_of("title", robot, task, {0: before, 1: after})
+    made = film_of("title", "ant_velocity", robot, task, {0: before, 1: after})
     assert [t.label for t in made.takes] == ["before adaptation", "after 1 step"]
     assert [t.ends.shape for t in made.takes] == [(2, 1, 2, 3)] * 2
     np.testing.assert_array_equal(made.takes[1].reward, [6, 8])
@@ -324,6 +324,17 @@ def test_robot_at_rest_stands_on_the_ground(name):
     ends = placed(bodies, np.asarray(pose.pos)[None], np.asarray(pose.rot)[None])[0]
     lowest = np.min(ends[..., 2].min(axis=1) - bodies.radius)
     assert abs(lowest) < 0.1  # m
+
+
+def test_mark_of_a_goal_stays_there_and_directions_have_none():
+    seconds = jnp.array([0.1, 0.2])
+    goal = LANDMARKS["ant_goal"](jnp.array([1.0, -2.0]), seconds)
+    np.testing.assert_array_equal(goal, [[1, -2], [1, -2]])
+    assert "half_cheetah_direction" not in LANDMARKS
+    robots = {name for name in envs.ENVIRONMENTS if "robots" in envs.ENVIRONMENTS[name]}
+    assert {name for name in robots if name.endswith(("_goal", "_velocity"))} <= set(
+        LANDMARKS
+    )
 
 
 def saved_untrained(path):
