@@ -10,11 +10,14 @@ picture that moves (watch.gif, and watch.mp4 with --mp4). They go into the folde
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Literal, get_args
 
 import tyro
 
 from experiments import cli
 from metarl_jax import platform
+
+Format = Literal["html", "gif", "mp4"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Options:
     steps: int | None = None  # of adaptation; as in the run's evaluation by default
     seed: int = 0  # of the drawn task and of the trial
     seed_index: int = 0  # which of the seeds that were trained side by side
-    mp4: bool = False  # True: also watch.mp4, which needs ffmpeg
+    formats: tuple[Format, ...] = ("html", "gif")
     out: Path | None = None  # RUN_DIR/watch by default
 
     def __post_init__(self):
@@ -35,6 +38,8 @@ class Options:
             raise ValueError("give --task or --task-set, not both")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"--steps must be above 0, not {self.steps}")
+        if not self.formats or not set(self.formats) <= set(get_args(Format)):
+            raise ValueError(f"--formats must be of {', '.join(get_args(Format))}")
 
 
 def main(arguments: list[str] | None = None) -> None:

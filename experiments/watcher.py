@@ -1,7 +1,6 @@
 """Watching a run as the host sees it: the task, the trial, the film, the files."""
 
 import dataclasses
-from pathlib import Path
 
 import jax
 
@@ -14,8 +13,13 @@ from experiments.run_directory import RunDirectory
 from experiments.trained import load_agent
 from metarl_jax import evaluation, film_frames, film_page, film_video
 from metarl_jax.checks import require
-from metarl_jax.films import Film
 from metarl_jax.types import Task
+
+SAVE = {
+    "html": film_page.save_html,
+    "gif": film_frames.save_gif,
+    "mp4": film_video.save_mp4,
+}
 
 
 def watch(options) -> str:
@@ -24,7 +28,7 @@ def watch(options) -> str:
     Raises:
       ValueError: if the run is of no robot, or an option does not fit to it.
     """
-    if options.mp4:
+    if "mp4" in options.formats:
         film_video.require_encoder()
     directory = RunDirectory(options.run_dir)
     _, experiment = directory.load()
@@ -43,7 +47,9 @@ def watch(options) -> str:
         title, experiment.environment, robot, task, {0: stages[0], steps: stages[1]}
     )
     out = options.out or directory.path / "watch"
-    _write(film, out, options.mp4)
+    out.mkdir(parents=True, exist_ok=True)
+    for ending in options.formats:
+        SAVE[ending](out / f"watch.{ending}", film)
     returns = [stage.mean_return for stage in stages]
     num_rows = experiment.evaluation.num_episodes
     return (
@@ -78,11 +84,3 @@ def _chosen_task(tasks: TaskDistribution, experiment: Experiment, options) -> Ta
     number = options.seed % len(jax.tree.leaves(drawn)[0])  # of a fixed set
     task = jax.tree.map(lambda leaf: leaf[number], drawn)
     return task if options.task is None else parse_task(options.task, task)
-
-
-def _write(film: Film, out: Path, mp4: bool) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "watch.html").write_text(film_page.page(film), encoding="utf-8")
-    film_frames.save_gif(out / "watch.gif", film)
-    if mp4:
-        film_video.save_mp4(out / "watch.mp4", film)

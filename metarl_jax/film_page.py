@@ -8,6 +8,7 @@ template of some hundred lines.
 import html
 import json
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ import numpy as np
 from metarl_jax.films import Film, extent, focus_path, tick_spacing
 
 _DIGITS = 4  # of lengths in m
+
+
+def save_html(path: str | Path, film: Film) -> None:
+    """Writes the page of a film."""
+    Path(path).write_text(page(film), encoding="utf-8")
 
 
 def page(film: Film) -> str:

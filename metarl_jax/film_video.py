@@ -14,7 +14,7 @@ def require_encoder() -> None:
     require(
         shutil.which("ffmpeg") is not None,
         "an MP4 needs the program ffmpeg, which is not on the PATH: install it, or "
-        "leave out --mp4 (a GIF is always written)",
+        "make a GIF",
     )
 
 

@@ -163,7 +163,7 @@ def test_page_inside_a_notebook_is_the_page():
 
 def test_video_without_ffmpeg_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ValueError, match="install it, or leave out --mp4"):
+    with pytest.raises(ValueError, match="install it, or make a GIF"):
         film_video.save_mp4(tmp_path / "film.mp4", film(take(1)))
 
 
@@ -214,6 +214,7 @@ ROBOT = dataclasses.replace(
     "options, said",
     [
         ({"steps": 0}, "--steps must be above 0, not 0"),
+        ({"formats": ()}, "--formats must be of html, gif, mp4"),
         ({"task": "1", "task_set": "ood"}, "give --task or --task-set, not both"),
     ],
 )
@@ -371,7 +372,7 @@ def test_films_of_a_run_are_of_the_task_and_the_steps_asked_for(tmp_path, monkey
     assert "after 2 steps" in page and "task 1.50" in page
     with Image.open(tmp_path / "watch" / "watch.gif") as gif:
         assert gif.n_frames == 4
-    watch(Options(tmp_path, task_set="ood", out=tmp_path / "ood"))
+    watch(Options(tmp_path, task_set="ood", out=tmp_path / "ood", formats=("gif",)))
     task, stages = played[-1]
     assert 2 <= task <= 3 and stages == (0, 3)
-    assert (tmp_path / "ood" / "watch.gif").exists()
+    assert [path.name for path in (tmp_path / "ood").iterdir()] == ["watch.gif"]
