@@ -33,14 +33,25 @@ class Played(NamedTuple):
 
 def play(
     key: Key, agent: TrainedAgent, task: Task, stages: Sequence[int]
-) -> list[Played]:
-    """Plays one trial.
+) -> dict[int, Played]:
+    """Plays one trial, and returns `played` of it.
 
     Args:
       key: of the trial.
       agent: acts in an environment `WithPoses`.
       task: of that environment.
-      stages: which to return: k is the one after k adaptation steps.
+      stages: which to return.
+    """
+    program = jax.jit(lambda key, task: played(agent.play(key, task), stages))
+    return jax.tree.map(np.asarray, program(key, task))
+
+
+def played(trial: Rollout, stages: Sequence[int]) -> dict[int, Played]:
+    """Some stages of a trial, by the number of adaptation steps before them.
+
+    Args:
+      trial: [K+1, T, E], in an environment `WithPoses`.
+      stages: which ones, from 0 to K.
     """
 
     def seen(rollout: Rollout) -> Played:
@@ -52,12 +63,7 @@ def play(
             jnp.mean(episode_return(rollout)),
         )
 
-    @jax.jit
-    def program(key: Key, task: Task) -> list[Played]:
-        trial = agent.play(key, task)
-        return [seen(jax.tree.map(lambda leaf, k=k: leaf[k], trial)) for k in stages]
-
-    return [Played(*map(np.asarray, stage)) for stage in program(key, task)]
+    return {k: seen(jax.tree.map(lambda leaf, k=k: leaf[k], trial)) for k in stages}
 
 
 def film_of(
@@ -77,8 +83,8 @@ def film_of(
     takes = []
     for steps, stage in stages.items():
         first = slice(0, int(stage.num_steps))
-        ends = placed(bodies, stage.position[first], stage.rotation[first])
-        takes.append(Take(_label(steps), ends, stage.reward[first]))
+        reward, *pose = (np.asarray(x)[first] for x in stage[:3])
+        takes.append(Take(_label(steps), placed(bodies, *pose), reward))
     seconds = robot.control_step * np.arange(1, robot.horizon + 1)
     mark = LANDMARKS.get(family)
     landmark = None if mark is None else np.asarray(mark(task, jnp.asarray(seconds)))

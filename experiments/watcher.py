@@ -43,14 +43,12 @@ def watch(options) -> str:
     agent = load_agent(options.run_dir, options.seed_index, steps, WithPoses)
     stages = play(jax.random.key(options.seed), agent, task, (0, steps))
     title = f"{experiment.environment}, task {task_text(task)}"
-    film = film_of(
-        title, experiment.environment, robot, task, {0: stages[0], steps: stages[1]}
-    )
+    film = film_of(title, experiment.environment, robot, task, stages)
     out = options.out or directory.path / "watch"
     out.mkdir(parents=True, exist_ok=True)
     for ending in options.formats:
         SAVE[ending](out / f"watch.{ending}", film)
-    returns = [stage.mean_return for stage in stages]
+    returns = [stage.mean_return for stage in stages.values()]
     num_rows = experiment.evaluation.num_episodes
     return (
         f"{title}: mean return of {num_rows} episodes {returns[0]:.2f} before, "

@@ -40,7 +40,7 @@ def frame_in_notebook(film: Film, height: int = 480) -> str:
     """
     source = html.escape(page(film), quote=True)
     style = f"width:100%;height:{height}px;border:0"
-    return f'<iframe srcdoc="{source}" style="{style}"></iframe>'
+    return f'<div><iframe srcdoc="{source}" style="{style}"></iframe></div>'
 
 
 def _document(film: Film) -> dict[str, Any]:

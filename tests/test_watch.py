@@ -295,7 +295,8 @@ def trial():
 def test_film_has_the_first_episode_of_the_first_row_of_each_stage():
     lived = trial()
     agent = SimpleNamespace(play=lambda key, task: lived)
-    before, after = play(jax.random.key(0), agent, jnp.float32(1), (0, 1))
+    stages = play(jax.random.key(0), agent, jnp.float32(1), (0, 1))
+    after = stages[1]
     np.testing.assert_array_equal(after.reward, [6, 8, 10])
     np.testing.assert_array_equal(after.position[:, 0, 2], [6, 8, 10])
     assert after.num_steps == 2
@@ -306,7 +307,7 @@ def test_film_has_the_first_episode_of_the_first_row_of_each_stage():
         horizon=3,
     )
     task = NumberedTask(jnp.float32(2), jnp.int32(-1))
-    made = film_of("title", "ant_velocity", robot, task, {0: before, 1: after})
+    made = film_of("title", "ant_velocity", robot, task, stages)
     assert [t.label for t in made.takes] == ["before adaptation", "after 1 step"]
     assert [t.ends.shape for t in made.takes] == [(2, 1, 2, 3)] * 2
     np.testing.assert_array_equal(made.takes[1].reward, [6, 8])
@@ -359,7 +360,7 @@ def test_films_of_a_run_are_of_the_task_and_the_steps_asked_for(tmp_path, monkey
         played.append((float(task.task), stages))
         rotation = np.tile([1.0, 0.0, 0.0, 0.0], (4, 7, 1))
         still = Played(np.ones(4), np.ones((4, 7, 3)), rotation, 4, -2.5)
-        return [still, still._replace(mean_return=1.25)]
+        return dict(zip(stages, (still, still._replace(mean_return=1.25)), strict=True))
 
     monkeypatch.setattr("experiments.watcher.play", stand)
     with pytest.raises(ValueError, match="must have 1 numbers"):
