@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from envs.robots.bodies import bodies_of, placed
 from envs.robots.landmarks import LANDMARKS
+from envs.robots.rods import placed, rods_of
 from envs.tasks import NumberedTask, without_number
 from experiments.trained import TrainedAgent
 from metarl_jax.checks import require
@@ -79,16 +79,16 @@ def film_of(
       stages: number of adaptation steps -> what was played then.
     """
     task = without_number(task)
-    bodies = bodies_of(robot.system(task))
+    rods = rods_of(robot.system(task))
     takes = []
     for steps, stage in stages.items():
         first = slice(0, int(stage.num_steps))
         reward, *pose = (np.asarray(x)[first] for x in stage[:3])
-        takes.append(Take(_label(steps), placed(bodies, *pose), reward))
+        takes.append(Take(_label(steps), placed(rods, *pose), reward))
     seconds = robot.control_step * np.arange(1, robot.horizon + 1)
     mark = LANDMARKS.get(family)
     landmark = None if mark is None else np.asarray(mark(task, jnp.asarray(seconds)))
-    return Film(title, robot.control_step, bodies.radius, tuple(takes), landmark)
+    return Film(title, robot.control_step, rods.radius, tuple(takes), landmark)
 
 
 def parse_task(text: str, like: Task) -> Task:

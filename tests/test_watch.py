@@ -17,8 +17,8 @@ from PIL import Image
 
 import envs
 import experiments
-from envs.robots.bodies import Bodies, bodies_of, placed
 from envs.robots.landmarks import LANDMARKS
+from envs.robots.rods import Rods, placed, rods_of
 from envs.tasks import NumberedTask
 from envs.wrappers import WithPoses
 from experiments.experiment import build
@@ -59,32 +59,32 @@ def film(*takes, **changes):
 
 
 def test_capsules_are_rods_and_the_ground_is_left_out():
-    bodies = bodies_of(model())
-    np.testing.assert_array_equal(bodies.link, [0])
-    np.testing.assert_allclose(bodies.ends, [[[1, 0, -0.5], [1, 0, 0.5]]])
-    np.testing.assert_allclose(bodies.radius, [0.1])
+    rods = rods_of(model())
+    np.testing.assert_array_equal(rods.link, [0])
+    np.testing.assert_allclose(rods.ends, [[[1, 0, -0.5], [1, 0, 0.5]]])
+    np.testing.assert_allclose(rods.radius, [0.1])
 
 
 def test_turned_capsules_and_spheres_lie_as_mujoco_says():
     quarter = np.sqrt(0.5)  # about the y axis: z goes to x
-    turned = bodies_of(
+    turned = rods_of(
         model(geom_quat=np.array([[1, 0, 0, 0], [quarter, 0, quarter, 0]]))
     )
     np.testing.assert_allclose(turned.ends[0], [[0.5, 0, 0], [1.5, 0, 0]], atol=1e-12)
-    ball = bodies_of(model(geom_type=np.array([0, 2])))
+    ball = rods_of(model(geom_type=np.array([0, 2])))
     np.testing.assert_allclose(ball.ends[0], [[1, 0, 0], [1, 0, 0]])
 
 
 def test_shape_that_cannot_be_drawn_is_named():
     with pytest.raises(ValueError, match="not MuJoCo's geom types 6"):
-        bodies_of(model(geom_type=np.array([0, 6])))
+        rods_of(model(geom_type=np.array([0, 6])))
 
 
-def test_bodies_move_with_their_link_and_the_world_does_not():
+def test_rods_move_with_their_link_and_the_world_does_not():
     ends = np.array([[[1.0, 0, 0], [2.0, 0, 0]]] * 2)
-    bodies = Bodies(np.array([0, -1]), ends, np.ones(2))
+    rods = Rods(np.array([0, -1]), ends, np.ones(2))
     position, rotation = np.array([[[5.0, 1.0, 0.0]]]), np.array([[HALF_TURN]])
-    frame = placed(bodies, position, rotation)[0]
+    frame = placed(rods, position, rotation)[0]
     np.testing.assert_allclose(frame[0], [[4, 1, 0], [3, 1, 0]], atol=1e-12)
     np.testing.assert_allclose(frame[1], ends[1])
 
@@ -322,9 +322,9 @@ def test_robot_at_rest_stands_on_the_ground(name):
         lambda q: kinematics.forward(system, q, jnp.zeros(system.qd_size()))
     )
     pose, _ = poses(system.init_q)
-    bodies = bodies_of(system)
-    ends = placed(bodies, np.asarray(pose.pos)[None], np.asarray(pose.rot)[None])[0]
-    lowest = np.min(ends[..., 2].min(axis=1) - bodies.radius)
+    rods = rods_of(system)
+    ends = placed(rods, np.asarray(pose.pos)[None], np.asarray(pose.rot)[None])[0]
+    lowest = np.min(ends[..., 2].min(axis=1) - rods.radius)
     assert abs(lowest) < 0.1  # m
 
 

@@ -8,7 +8,7 @@ _PLANE, _SPHERE, _CAPSULE = 0, 2, 3  # MuJoCo's mjtGeom
 _WORLD = -1  # the link of shapes that do not move
 
 
-class Bodies(NamedTuple):
+class Rods(NamedTuple):
     """B rounded rods, each fixed to a link; a rod without length is a ball."""
 
     link: np.ndarray  # [B]; -1: fixed to the world
@@ -16,7 +16,7 @@ class Bodies(NamedTuple):
     radius: np.ndarray  # [B], in m
 
 
-def bodies_of(system: Any) -> Bodies:
+def rods_of(system: Any) -> Rods:
     """The capsules and spheres of a robot; the ground and walls are left out.
 
     Args:
@@ -37,25 +37,25 @@ def bodies_of(system: Any) -> Bodies:
     half = np.where(kinds == _CAPSULE, model.geom_size[:, 1], 0.0)[solid]
     along = np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]) * half[:, None, None]
     turned = _rotated(model.geom_quat[solid][:, None], along)
-    return Bodies(
+    return Rods(
         link=model.geom_bodyid[solid] + _WORLD,  # MuJoCo's body 0 is the world
         ends=model.geom_pos[solid][:, None] + turned,
         radius=model.geom_size[solid, 0],
     )
 
 
-def placed(bodies: Bodies, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def placed(rods: Rods, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Where the ends of the rods are, [T, B, 2, 3], in m, in the world.
 
     Args:
-      bodies: B of them, on L links.
+      rods: B of them, on L links.
       position: of each link, [T, L, 3], in m.
       rotation: likewise, quaternions [T, L, 4], the real part first.
     """
     # the world comes last, where its index -1 finds it
-    position = _with_last(position, [0.0, 0.0, 0.0])[:, bodies.link, None]
-    rotation = _with_last(rotation, [1.0, 0.0, 0.0, 0.0])[:, bodies.link, None]
-    return position + _rotated(rotation, bodies.ends)
+    position = _with_last(position, [0.0, 0.0, 0.0])[:, rods.link, None]
+    rotation = _with_last(rotation, [1.0, 0.0, 0.0, 0.0])[:, rods.link, None]
+    return position + _rotated(rotation, rods.ends)
 
 
 def _with_last(links: np.ndarray, world: list[float]) -> np.ndarray:
