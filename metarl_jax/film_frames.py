@@ -65,7 +65,7 @@ def _frame(stage: Stage, index: int) -> Image.Image:
     write(draw, (12, 9), film.title, 15)
     seconds = f"{(index + 1) * film.frame_seconds:.2f} s"
     write(draw, (size[0] - 12, 9), seconds, 15, anchor="ra")
-    return image.resize(size, Image.Resampling.BOX)
+    return image.reduce(FINE)
 
 
 def _draw_strip(film: Film, take: Take, colour: str, index: int) -> Image.Image:

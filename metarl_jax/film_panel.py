@@ -1,5 +1,6 @@
 """One take in one frame of a film: the robot on its ground, drawn by Pillow."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -146,9 +147,14 @@ class Panel:
 
 def write(pen, place, text, size, colour=TEXT, anchor="la"):
     """Writes text at a place in pixels as shown, with a pen of a finer picture."""
-    font = ImageFont.load_default(FINE * size)
+    font = _font(FINE * size)
     place = tuple(FINE * coordinate for coordinate in place)
     pen.text(place, text, fill=colour, font=font, anchor=anchor)
+
+
+@functools.cache
+def _font(size):
+    return ImageFont.load_default(size)
 
 
 def _box(centre, radius):
