@@ -1,8 +1,7 @@
 """Films as a page for a browser: one file that loads nothing.
 
-Brax's own viewer (`brax.io.html`) fetches five scripts from the network and shows one
-robot; offline it stays blank. This page draws on a plain canvas instead, from a
-template of some hundred lines.
+Brax's own viewer (`brax.io.html`) fetches three.js and other scripts from the network
+and shows one robot; offline it stays blank. This page draws on a plain canvas instead.
 """
 
 import html
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from metarl_jax.films import Film, extent, focus_path, tick_spacing
+from metarl_jax.films import Film, extent, focus_path, tick_spacing, ticks_per_label
 
 _DIGITS = 4  # of lengths in m
 
@@ -51,6 +50,7 @@ def _document(film: Film) -> dict[str, Any]:
         "numFrames": film.num_frames,
         "size": size,
         "spacing": tick_spacing(size),
+        "ticksPerLabel": ticks_per_label(size),
         "radius": _rounded(film.radius),
         "landmark": None if film.landmark is None else _rounded(film.landmark),
         "takes": [

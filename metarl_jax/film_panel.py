@@ -6,7 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from metarl_jax.films import Camera, Film, extent, focus_path, tick_spacing
+from metarl_jax.films import (
+    Camera,
+    Film,
+    extent,
+    focus_path,
+    tick_spacing,
+    ticks_per_label,
+)
 
 COLOURS = ("#7b8794", "#e8833a", "#3a7de8", "#4aa564")  # of the takes
 LINE, TEXT = "#c9ced6", "#20262e"
@@ -15,6 +22,7 @@ FINE = 2  # times finer is drawn than shown, for smooth edges
 _GROUND, _SHADOW, _LANDMARK = "#f4f5f7", "#dfe2e7", "#c2185b"
 _ZOOM = 1.1  # distance between camera and picture, in heights of the panel
 _DISTANCE = 2.6  # between camera and robot, in sizes of the robot
+_POLE = 0.15  # height of the mark, in distances between camera and robot
 _GRID = 6  # lines of the ground to each side
 
 
@@ -24,6 +32,7 @@ class Stage(NamedTuple):
     film: Film
     camera: Camera
     spacing: float  # of the lines on the ground, in m
+    ticks_per_label: int
     focus: list[np.ndarray]  # of each take, [F, 3]
 
 
@@ -34,6 +43,7 @@ def stage_of(film: Film) -> Stage:
         film,
         Camera(distance=_DISTANCE * size),
         tick_spacing(size),
+        ticks_per_label(size),
         [focus_path(take, film.frame_seconds) for take in film.takes],
     )
 
@@ -42,7 +52,7 @@ class Panel:
     """One take in one frame, as the camera sees it."""
 
     def __init__(self, stage: Stage, number: int, frame: int):
-        self._film, self._camera, self._spacing, _ = stage
+        self._film, self._camera, self._spacing, self._ticks_per_label, _ = stage
         self._take = stage.film.takes[number]
         self._index = min(frame, len(self._take.reward) - 1)
         self._has_ended = frame > self._index
@@ -84,7 +94,8 @@ class Panel:
                 line[:, across] = middle[across] + offset
                 self._draw_line(line)
         for x in middle[0] + offsets:
-            self._write_tick(x, middle[1] - step)
+            if round(x / step) % self._ticks_per_label == 0:
+                self._write_tick(x, middle[1] - step / 2)
 
     def _draw_line(self, line):
         seen = self._camera.project(line, self._focus)[..., 2] > 0.2 * self._spacing
@@ -127,11 +138,11 @@ class Panel:
     def _draw_landmark(self):
         path = self._film.landmark
         x, y = path[min(self._index, len(path) - 1)]
-        height = 0.5 * self._spacing
-        place, scale = self._pixels(np.array([[x, y, 0.0], [x, y, height]]))
+        pole = np.array([[x, y, 0.0], [x, y, _POLE * self._camera.distance]])
+        place, scale = self._pixels(pole)
         if scale.min() > 0:
-            pole = [tuple(end) for end in place]
-            self._pen.line(pole, fill=_LANDMARK, width=2 * FINE)
+            line = [tuple(end) for end in place]
+            self._pen.line(line, fill=_LANDMARK, width=2 * FINE)
             self._pen.ellipse(_box(place[1], 5 * FINE), fill=_LANDMARK)
 
     def _write_state(self):

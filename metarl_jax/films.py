@@ -79,5 +79,13 @@ def focus_path(take: Take, frame_seconds: float) -> np.ndarray:
 
 
 def tick_spacing(size: float) -> float:
-    """Between the lines on the ground, in m: a power of ten near the robot's size."""
-    return 10.0 ** np.round(np.log10(size))
+    """Between the lines on the ground, in m: the power of ten below the robot's size.
+
+    Or a fifth above it, so that lines are 1 m apart for robots that are nearly as long.
+    """
+    return 10.0 ** np.floor(np.log10(1.2 * size))
+
+
+def ticks_per_label(size: float) -> int:
+    """How many lines on the ground share a label, so that there is room for it."""
+    return max(1, round(size / tick_spacing(size) / 2))
