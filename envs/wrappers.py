@@ -93,5 +93,31 @@ class TaskInObservation:
         return jnp.concatenate([observation, scaled])
 
 
+class WithPoses:
+    """A robot whose rollouts tell where it was.
+
+    `info` gets `pose_position`, [L, 3] in m, and `pose_rotation`, quaternions [L, 4],
+    of its L links after the step. Everything else is as in the wrapped environment.
+
+    Args:
+      env: of `adapters.from_brax`.
+    """
+
+    def __init__(self, env: Any):
+        self._env = env
+        self.observation_space = env.observation_space
+        self.action_space = env.action_space
+        self.horizon = env.horizon
+
+    def reset(self, key, task):
+        return self._env.reset(key, task)
+
+    def step(self, key, state, action, task):
+        observation, state, *outcome, info = self._env.step(key, state, action, task)
+        pose = state.simulator.pipeline_state.x
+        poses = {"pose_position": pose.pos, "pose_rotation": pose.rot}
+        return observation, state, *outcome, info | poses
+
+
 def _flat(task):
     return ravel_pytree(task)[0]

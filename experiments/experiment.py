@@ -137,13 +137,20 @@ class Problem(NamedTuple):
         return is_goal and self.env.observation_space.shape == (2,)
 
 
-def build(experiment: Experiment) -> Problem:
+def build(
+    experiment: Experiment, wrap: Callable[[Environment], Environment] | None = None
+) -> Problem:
     """Builds environment, task distribution and algorithm, for training.
+
+    Args:
+      experiment: what is built.
+      wrap: puts something around the environment of the family.
 
     Raises:
       ValueError: if a name is unknown or a value out of range; says what is valid.
     """
     env, tasks = envs.make(experiment.environment, **experiment.environment_options)
+    env = wrap(env) if wrap else env
     if experiment.observe_task:
         env = TaskInObservation(env, tasks)
     if experiment.num_training_tasks:

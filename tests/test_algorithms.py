@@ -149,6 +149,26 @@ def test_trial_has_a_stage_before_and_after_each_adaptation(kind):
     assert trial.reward.shape == (3, ENV.horizon, 3)
 
 
+class PosingPoint(Point):
+    """Says where four links of it are, as a robot `WithPoses` does."""
+
+    def step(self, key, state, action, task):
+        *outcome, info = super().step(key, state, action, task)
+        return *outcome, info | {"pose_position": jnp.zeros((4, 3))}
+
+
+@EVERY
+def test_trial_tells_all_that_the_environment_tells_whatever_its_shape(kind):
+    env, tasks = PosingPoint(horizon=5), problem(kind)[1]
+    if isinstance(tasks, NumberedTask):
+        env = WithNumberedTasks(env, len(GOALS))
+    algorithm = make(env, small(kind, num_adaptation_steps=2), TaskAxis())
+    params = jax.eval_shape(algorithm.init, jax.random.key(0)).params
+    task = jax.tree.map(lambda leaf: leaf[0], tasks)
+    trial = jax.eval_shape(algorithm.adapt, jax.random.key(1), params, task)
+    assert trial.metrics["pose_position"].shape == (3, 5, 3, 4, 3)
+
+
 @each([kind for kind in ALGORITHMS if kind not in (Rl2Config, VaribadConfig)])
 def test_adaptation_starts_from_a_policy_that_can_act(kind):
     algorithm, state, _ = started(kind)
