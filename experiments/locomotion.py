@@ -50,6 +50,7 @@ class Size:
     num_iterations: int
     num_seeds: int = 1
     num_test_tasks: int = 40
+    learning_rate: float = 3e-3
 
 
 class Agent(NamedTuple):
@@ -105,17 +106,19 @@ def _random(size: Size) -> AlgorithmConfig:
 def _unadapted(size: Size) -> AlgorithmConfig:
     settings = _inner(size) | {"num_adaptation_steps": 0}
     return MultiTaskConfig(
-        **settings, outer_advantage=_ADVANTAGE, outer=_proximal(2 * size.num_iterations)
+        **settings,
+        outer_advantage=_ADVANTAGE,
+        outer=_proximal(size, 2 * size.num_iterations),
     )
 
 
 def _maml(size: Size) -> AlgorithmConfig:
-    outer = _proximal(size.num_iterations)
+    outer = _proximal(size, size.num_iterations)
     return MamlConfig(**_inner(size), outer_advantage=_ADVANTAGE, outer=outer)
 
 
 def _promp(size: Size) -> AlgorithmConfig:
-    outer = _proximal(size.num_iterations)
+    outer = _proximal(size, size.num_iterations)
     return PrompConfig(**_inner(size), outer_advantage=_ADVANTAGE, outer=outer)
 
 
@@ -138,9 +141,9 @@ def _inner(size: Size) -> dict:
     }
 
 
-def _proximal(num_iterations: int) -> ProximalConfig:
+def _proximal(size: Size, num_iterations: int) -> ProximalConfig:
     return ProximalConfig(
-        learning_rate=3e-3, decay_iterations=num_iterations, num_epochs=10
+        learning_rate=size.learning_rate, decay_iterations=num_iterations, num_epochs=10
     )
 
 

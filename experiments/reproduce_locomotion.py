@@ -20,7 +20,13 @@ SIZES = {
     # about half an hour a row on two cores
     "small": Size(num_tasks=8, num_episodes=10, num_iterations=150, num_seeds=3),
     # the batches of Finn et al. (2017), for an accelerator
-    "paper": Size(num_tasks=40, num_episodes=20, num_iterations=200, num_seeds=3),
+    "paper": Size(
+        num_tasks=40,
+        num_episodes=20,
+        num_iterations=200,
+        num_seeds=3,
+        learning_rate=2e-3,
+    ),
 }
 _SCORED_SEED = 2_000_000  # of tasks and episodes, far from the seeds of training
 _LARGEST_CURVE = 100  # points of a learning curve that are kept
