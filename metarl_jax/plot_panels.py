@@ -69,7 +69,7 @@ def _panels(
         panel.set_title(family)
         panel.grid(alpha=0.3)
     figure.legend(
-        lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines) or 1
+        lines.values(), lines.keys(), loc="outside upper center", ncols=len(lines) or 1
     )
     figure.supxlabel(xlabel)
     figure.supylabel(ylabel)
