@@ -11,6 +11,8 @@ from task_draws import assert_uniform, drawn
 import envs
 from envs.robots.bodies import usual_body
 
+pytestmark = pytest.mark.xdist_group("robot_bodies")  # what is compiled is shared
+
 KEY = jax.random.key(0)
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
 EXPONENTS = jnp.array([-3.0, 0.0, 3.0])
