@@ -97,23 +97,31 @@ class Panel:
             if round(x / step) % self._ticks_per_label == 0:
                 self._write_tick(x, middle[1] - step / 2)
 
+    def _in_sight(self, points):
+        """True for what is not behind the camera, nor so near that it fills it."""
+        return self._camera.project(points, self._focus)[..., 2] > 0.2 * self._spacing
+
     def _draw_line(self, line):
-        seen = self._camera.project(line, self._focus)[..., 2] > 0.2 * self._spacing
+        seen = self._in_sight(line)
         place, _ = self._pixels(line)
         for start in np.flatnonzero(seen[:-1] & seen[1:]):
             ends = [tuple(place[start]), tuple(place[start + 1])]
             self._pen.line(ends, fill=LINE, width=FINE)
 
     def _write_tick(self, x, y):
-        place, scale = self._pixels(np.array([x, y, 0.0]))
-        if scale > 0 and 0 < place[0] < self._size[0] and place[1] < self._size[1]:
+        point = np.array([x, y, 0.0])
+        if not self._in_sight(point):
+            return
+        place, _ = self._pixels(point)
+        if 0 < place[0] < self._size[0] and place[1] < self._size[1]:
             self._pen.ellipse(_box(place, 2 * FINE), fill=TEXT)
             label = f"{x + 0.0:.{max(0, -int(np.log10(self._spacing)))}f} m"
             write(self._pen, place / FINE + [4, 2], label, 11)
 
     def _draw_rods(self, ends, flat=None):
-        place, scale = self._pixels(ends)
-        radius = self._film.radius[:, None] * scale
+        seen = self._in_sight(ends).all(axis=1)
+        place, scale = self._pixels(ends[seen])
+        radius = self._film.radius[seen, None] * scale
         depth = 1.0 / scale.mean(axis=1)
         for rod in np.argsort(-depth):
             if flat is not None:
@@ -139,8 +147,8 @@ class Panel:
         path = self._film.landmark
         x, y = path[min(self._index, len(path) - 1)]
         pole = np.array([[x, y, 0.0], [x, y, _POLE * self._camera.distance]])
-        place, scale = self._pixels(pole)
-        if scale.min() > 0:
+        if self._in_sight(pole).all():
+            place, _ = self._pixels(pole)
             line = [tuple(end) for end in place]
             self._pen.line(line, fill=_LANDMARK, width=2 * FINE)
             self._pen.ellipse(_box(place[1], 5 * FINE), fill=_LANDMARK)

@@ -151,6 +151,18 @@ def test_robot_is_drawn_in_the_middle_in_the_colour_of_its_take():
         assert abs(x.mean() - (400 * number + 200)) < 20
 
 
+@pytest.mark.parametrize("axis, far", [(2, 100.0), (2, -100.0), (1, -1e3), (0, 1e6)])
+def test_robot_that_is_flung_out_of_sight_is_left_out(axis, far):
+    """Up and towards the camera are behind it, where a picture would be upside down."""
+    flung = take(12, speed=0.0)
+    flung.ends[6:, ..., axis] = far
+    shown = film(flung, landmark=np.zeros((12, 2)))
+    before, after = (np.asarray(list(film_frames.frames(shown))[k]) for k in (0, 6))
+    is_robot = lambda pixels: (pixels == (0x7B, 0x87, 0x94)).all(axis=-1)
+    assert is_robot(before[80:300]).sum() > 100
+    assert is_robot(after[80:300]).sum() == 0
+
+
 def test_page_holds_the_film_and_asks_nothing_of_the_network():
     landmark = np.array([[1.0, 2.0]])
     text = film_page.page(film(take(2), landmark=landmark))
