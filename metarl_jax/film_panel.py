@@ -20,6 +20,7 @@ LINE, TEXT = "#c9ced6", "#20262e"
 PANEL = (400, 270)  # of a take, in pixels
 FINE = 2  # times finer is drawn than shown, for smooth edges
 _GROUND, _SHADOW, _LANDMARK = "#f4f5f7", "#dfe2e7", "#c2185b"
+PAINTS = (*COLOURS, LINE, TEXT, _GROUND, _SHADOW, _LANDMARK)
 _ZOOM = 1.1  # distance between camera and picture, in heights of the panel
 _DISTANCE = 2.6  # between camera and robot, in sizes of the robot
 _POLE = 0.15  # height of the mark, in distances between camera and robot

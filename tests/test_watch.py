@@ -137,6 +137,15 @@ def test_gif_has_all_frames_in_real_time_and_shows_motion(tmp_path):
     assert np.abs(right[2] - right[3]).max() > 50  # and that is said
 
 
+def test_gif_keeps_the_colour_of_a_mark_that_goes_out_of_sight(tmp_path):
+    landmark = np.array([[0.3, 0.0]] + [[100.0, 0.0]] * 11)
+    shot = film(take(12, speed=0.0), landmark=landmark)
+    film_frames.save_gif(tmp_path / "film.gif", shot)
+    with Image.open(tmp_path / "film.gif") as gif:
+        first = np.asarray(gif.convert("RGB"))
+    assert (first == (0xC2, 0x18, 0x5B)).all(axis=-1).sum() > 20
+
+
 def test_frames_of_quick_simulations_are_left_out():
     assert [film_frames.gif_stride(dt) for dt in (0.05, 0.008, 0.2)] == [1, 6, 1]
 
