@@ -22,7 +22,13 @@ from envs.robots.rods import Rods, placed, rods_of
 from envs.tasks import NumberedTask
 from envs.wrappers import WithPoses
 from experiments.experiment import build
-from experiments.robot_films import Played, film_of, parse_task, play
+from experiments.robot_films import (
+    Played,
+    film_of,
+    parse_task,
+    play,
+    short_task_text,
+)
 from experiments.run_directory import RunDirectory, document
 from experiments.watch import Options
 from experiments.watcher import watch
@@ -232,6 +238,13 @@ def test_task_is_read_in_the_structure_of_its_family():
 def test_task_that_does_not_fit_is_refused(text, said):
     with pytest.raises(ValueError, match=said):
         parse_task(text, jnp.float32(0))
+
+
+def test_title_has_few_numbers_of_a_task():
+    few = jnp.array([1.5, -2.0, 0.0, 3.0])
+    assert short_task_text(few) == "1.50, -2.00, 0.00, 3.00"
+    shortened = "0.00, 1.00, 2.00, 3.00, ... (24 numbers)"
+    assert short_task_text(jnp.arange(24.0)) == shortened
 
 
 ROBOT = dataclasses.replace(
