@@ -6,20 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
-from metarl_jax.film_panel import (
-    COLOURS,
-    FINE,
-    LINE,
-    PAINTS,
-    PANEL,
-    Panel,
-    Stage,
-    stage_of,
-    write,
-)
+from metarl_jax.film_panel import FINE, PANEL, Panel, Stage, stage_of, write
+from metarl_jax.film_style import COLOURS, LINE, PAINTS, SKY
 from metarl_jax.films import Film, Take
 
-_SKY = "#ffffff"
 _HEADER, _STRIP = 34, 74  # heights of the title and the reward, in pixels
 _SECONDS = 0.05  # the least time between the frames of a GIF
 _PALETTE_SIZE = 128  # colours of a GIF
@@ -71,7 +61,7 @@ def _frame(stage: Stage, index: int) -> Image.Image:
     width, height = PANEL
     film = stage.film
     size = (width * len(film.takes), _HEADER + height + _STRIP)
-    image = Image.new("RGB", tuple(FINE * side for side in size), _SKY)
+    image = Image.new("RGB", tuple(FINE * side for side in size), SKY)
     for number, take in enumerate(film.takes):
         shown = min(index, len(take.reward) - 1)
         panel = Panel(stage, number, index)
@@ -89,7 +79,7 @@ def _frame(stage: Stage, index: int) -> Image.Image:
 def _draw_strip(film: Film, take: Take, colour: str, index: int) -> Image.Image:
     """The reward of each step up to now, on the same scale for all takes."""
     width, height = FINE * PANEL[0], FINE * _STRIP
-    image = Image.new("RGB", (width, height), _SKY)
+    image = Image.new("RGB", (width, height), SKY)
     pen = ImageDraw.Draw(image)
     every = np.concatenate([other.reward for other in film.takes])
     low, high = min(every.min(), 0.0), max(every.max(), 0.0)

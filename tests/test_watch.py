@@ -32,7 +32,7 @@ from experiments.robot_films import (
 from experiments.run_directory import RunDirectory, document
 from experiments.watch import Options
 from experiments.watcher import watch
-from metarl_jax import film_frames, film_page, film_video
+from metarl_jax import film_frames, film_page, film_style, film_video
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.films import (
     Camera,
@@ -159,7 +159,7 @@ def test_frames_of_quick_simulations_are_left_out():
 def test_robot_is_drawn_in_the_middle_in_the_colour_of_its_take():
     picture = next(film_frames.frames(film(take(1), take(1, label="after 1 step"))))
     pixels = np.asarray(picture, int)
-    for number, colour in enumerate(film_frames.COLOURS[:2]):
+    for number, colour in enumerate(film_style.COLOURS[:2]):
         wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
         y, x = np.nonzero(np.abs(pixels[80:300] - wanted).max(axis=-1) < 3)
         assert len(x) > 100
@@ -189,6 +189,19 @@ def test_page_holds_the_film_and_asks_nothing_of_the_network():
     (only,) = shown["takes"]
     assert only["ends"][1] == [[[1.0, 0.0, 0.2], [1.0, 0.0, 0.2]]]
     assert only["reward"] == [1.0, 1.0]
+
+
+def test_page_draws_as_the_pictures_do():
+    """It has no colour and no camera of its own."""
+    text = film_page.page(film(take(2)))
+    (data,) = re.findall(r'json">(.*?)</script>', text, re.DOTALL)
+    program = text.rpartition("<script>")[2]
+    assert not re.search(r"#[0-9a-f]{6}", program)
+    shown = json.loads(data)
+    assert shown["camera"]["azimuth"] == Camera(1.0).azimuth
+    names = set(re.findall(r"\bstyle\.([a-z]+)", program)) - {"color"}
+    assert names <= set(shown["style"])
+    assert shown["style"]["colours"] == list(film_style.COLOURS)
 
 
 def test_page_inside_a_notebook_is_the_page():
