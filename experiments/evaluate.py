@@ -11,6 +11,7 @@ beside what it does in training, where it samples from the belief:
 
 A setting of what was trained, such as the size of a network, cannot be another. Where a
 field takes several values they have spaces between: --algorithm "inner_step_sizes=1 2".
+They are recorded in summary.json, as `algorithm_settings`.
 """
 
 import dataclasses
@@ -46,14 +47,15 @@ def main(arguments: list[str] | None = None) -> None:
     platform.configure()
 
     from experiments.evaluator import evaluate, print_summary
-    from experiments.run_directory import RunDirectory
+    from experiments.run_directory import RunDirectory, changed_settings
 
     with cli.clear_errors():
         directory = RunDirectory(options.run_dir)
-        name, experiment = directory.load()
-        experiment = as_tested(experiment, options)
+        name, trained = directory.load()
+        tested = as_tested(trained, options)
+    settings = changed_settings(trained, tested)
     with cli.clear_ends(f"python -m experiments.evaluate {options.run_dir}"):
-        print_summary(evaluate(directory, name, experiment, options.out))
+        print_summary(evaluate(directory, name, tested, options.out, settings))
 
 
 def as_tested(experiment, options: Options):

@@ -1,6 +1,7 @@
 """Meta-testing as the host sees it: a run beside its references, files, figures."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +47,11 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    directory: RunDirectory, name: str, experiment: Experiment, out: Path | None = None
+    directory: RunDirectory,
+    name: str,
+    experiment: Experiment,
+    out: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Evaluates the newest checkpoint of a run and writes the results.
 
@@ -56,8 +61,9 @@ def evaluate(
     Args:
       directory: of the run.
       name: of the experiment.
-      experiment: as it was run, with the evaluation that is wanted.
+      experiment: as it was run, with the evaluation and settings that are wanted.
       out: where the results go; the run directory by default.
+      settings: those of the algorithm that are others than in training, to be recorded.
 
     Returns:
       The content of summary.json.
@@ -74,6 +80,7 @@ def evaluate(
         "experiment": name,
         "iteration": int(state.iteration[0]),
         "evaluation": dataclasses.asdict(experiment.evaluation),
+        "algorithm_settings": dict(settings or {}),
     }
     out = RunDirectory(directory.path if out is None else out)
 
@@ -102,8 +109,10 @@ def print_summary(summary: dict[str, Any]) -> None:
         interval = f"[{low:.2f}, {high:.2f}]"
         print(f"{step:>5} {score:>10.2f} {interval:>22} {random:>10.2f}")
     if "oracle_return" in summary:
-        scores = ", ".join(f"{s:.0f}%" for s in summary["normalized_score_by_step"])
-        print(f"oracle {summary['oracle_return']:.2f}; oracle-normalised: {scores}")
+        scores = summary["normalized_score_by_step"]
+        percent = ", ".join(f"{score:.0f}%" for score in scores)
+        said = "no better than random" if np.isnan(scores).all() else percent
+        print(f"oracle {summary['oracle_return']:.2f}; oracle-normalised: {said}")
 
 
 def _curves(

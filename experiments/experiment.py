@@ -19,7 +19,7 @@ from metarl_jax.evaluation import (
     check_task_set,
 )
 from metarl_jax.numbers import split_numbers
-from metarl_jax.optimizers import AdamConfig
+from metarl_jax.optimizers import AdamConfig, OuterConfig, ProximalConfig
 from metarl_jax.task_axis import TaskAxis, default_task_axis
 from metarl_jax.training import (
     RunState,
@@ -28,6 +28,7 @@ from metarl_jax.training import (
     meta_step,
     train,
 )
+from metarl_jax.trust_region import TrustRegionConfig
 from metarl_jax.types import (
     Array,
     Environment,
@@ -203,7 +204,7 @@ def oracle_of(experiment: Experiment) -> Experiment:
         algorithm=MultiTaskConfig(
             num_episodes=experiment.algorithm.num_episodes,
             outer_advantage=experiment.algorithm.inner_advantage,
-            outer=AdamConfig(3e-3),
+            outer=_oracle_outer(experiment),
             network=experiment.algorithm.network,
         ),
         training=dataclasses.replace(
@@ -213,6 +214,21 @@ def oracle_of(experiment: Experiment) -> Experiment:
         oracle_iterations=0,
         observe_task=True,
     )
+
+
+def _oracle_outer(experiment: Experiment) -> OuterConfig:
+    """The experiment's own outer loop, so that the oracle learns as much from its data.
+
+    Where that is Adam, whose rate is one for meta-gradients, or none that is fit for
+    plain policy gradients, it is Adam with a rate for these.
+    """
+    outer = getattr(experiment.algorithm, "outer", None)
+    if type(outer) not in (ProximalConfig, TrustRegionConfig):
+        return AdamConfig(3e-3)
+    if getattr(outer, "decay_iterations", 0):
+        steps = experiment.oracle_iterations
+        return dataclasses.replace(outer, decay_iterations=steps)
+    return outer
 
 
 def env_steps_per_iteration(problem: Problem, num_tasks: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.adapters import quiet_mujoco
+from metarl_jax.checks import require
 
 _SECONDS = 2.0  # of a timed run
 _REPEATS = 3
@@ -35,8 +36,16 @@ ROBOTS = {
 
 
 def robot_of(family: str) -> Robot:
-    """The robot of a family of tasks."""
-    return next(ROBOTS[name] for name in ROBOTS if family.startswith(f"{name}_"))
+    """The robot of a family of tasks.
+
+    Raises:
+      ValueError: if gymnasium has no such robot.
+    """
+    for name, robot in ROBOTS.items():
+        if family.startswith(f"{name}_"):
+            return robot
+    known = ", ".join(ROBOTS)
+    raise ValueError(f"gymnasium has no robot for {family}; choose families of {known}")
 
 
 def measure(family: str) -> dict[str, Any]:
@@ -92,5 +101,10 @@ def _speed(model: Any, data: Any, robot: Robot, actions: np.ndarray) -> float:
 
 def _assets() -> Path:
     """Where gymnasium keeps its robots; its module needs packages for drawing."""
-    package = Path(importlib.util.find_spec("gymnasium").origin).parent
-    return package / "envs" / "mujoco" / "assets"
+    found = importlib.util.find_spec("gymnasium")
+    require(
+        found is not None,
+        "mujoco_c measures the robots of gymnasium, which is not installed: "
+        "pip install gymnasium, or leave out that backend",
+    )
+    return Path(found.origin).parent / "envs" / "mujoco" / "assets"

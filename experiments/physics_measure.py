@@ -23,6 +23,8 @@ _SPEED_STEPS = 20  # control steps of a timed run
 _REPEATS = 3
 _STABLE_STEPS = 200  # control steps that a stable simulation survives
 _STABLE_ROBOTS = 256
+# begins what a family says of a backend that it cannot have
+_REFUSAL = "backend must be one of "
 
 
 class Robots(NamedTuple):
@@ -52,34 +54,19 @@ def physics_row(plan: PhysicsPlan, turn: Path) -> dict[str, Any]:
     try:
         env, tasks = envs.make(plan.family, backend=plan.backend)
     except ValueError as error:
+        if not str(error).startswith(_REFUSAL):
+            raise
         return {"refused": str(error)}
     physics_step = float(env.system(tasks.train(jax.random.key(0))).opt.timestep)
-    with _alone(turn):
-        robots = _robots(env, tasks, max(*plan.num_robots, _STABLE_ROBOTS))
-    speeds, stability, left_out = [], [], []
-    for number in plan.num_robots:
-        if clock.has_time():
-            with clock.lap():
-                speeds.append(_speed(env, _first(robots, number), turn))
-        else:
-            left_out.append(f"{number} robots")
-    for multiple in _multiples(env.control_step, physics_step):
-        if stability and stability[-1]["num_diverged"]:
-            break
-        if not clock.has_time():
-            left_out.append(f"physics steps of {multiple} times brax's and more")
-            break
-        with clock.lap():
-            longer = {"physics_step": multiple * physics_step}
-            env, _ = envs.make(plan.family, backend=plan.backend, **longer)
-            some = _first(robots, _STABLE_ROBOTS)
-            stability.append(longer | _stability(env, some, turn))
+    robots = _robots(env, tasks, max(*plan.num_robots, _STABLE_ROBOTS), turn)
+    speeds, too_many = _speeds(plan, env, robots, turn, clock)
+    stability, too_long = _stabilities(plan, env, physics_step, robots, turn, clock)
     return {
         "control_step": env.control_step,
         "physics_step": physics_step,
         "speeds": speeds,
         "stability": stability,
-        "left_out": left_out,
+        "left_out": too_many + too_long,
     }
 
 
@@ -109,6 +96,44 @@ def simulate(env: Environment, num_steps: int) -> Callable[[Robots], Array]:
         return jax.lax.scan(one, (robot.state, jnp.float32(0)), keys)[0][1]
 
     return run
+
+
+def _speeds(
+    plan: PhysicsPlan, env: Environment, robots: Robots, turn: Path, clock: "_Clock"
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The speed of each number of robots, and for which there was no time."""
+    speeds, left_out = [], []
+    for number in plan.num_robots:
+        if clock.has_time():
+            with clock.lap():
+                speeds.append(_speed(env, _first(robots, number), turn))
+        else:
+            left_out.append(f"{number} robots")
+    return speeds, left_out
+
+
+def _stabilities(
+    plan: PhysicsPlan,
+    env: Environment,
+    physics_step: float,
+    robots: Robots,
+    turn: Path,
+    clock: "_Clock",
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """How stable longer and longer steps are, and for which there was no time."""
+    stability = []
+    robots = _first(robots, _STABLE_ROBOTS)
+    for multiple in _multiples(env.control_step, physics_step):
+        if not clock.has_time():
+            longer = f"physics steps of {multiple} times the family's own and more"
+            return stability, [longer]
+        with clock.lap():
+            longer = {"physics_step": multiple * physics_step}
+            env, _ = envs.make(plan.family, backend=plan.backend, **longer)
+            stability.append(longer | _stability(env, robots, turn))
+        if stability[-1]["num_diverged"]:
+            break
+    return stability, []
 
 
 def _speed(env: Environment, robots: Robots, turn: Path) -> dict[str, Any]:
@@ -149,7 +174,7 @@ def _stability(env: Environment, robots: Robots, turn: Path) -> dict[str, Any]:
     }
 
 
-def _robots(env: Environment, tasks: Any, number: int) -> Robots:
+def _robots(env: Environment, tasks: Any, number: int, turn: Path) -> Robots:
     """Robots before their first step."""
 
     def one(key: Key) -> Robots:
@@ -158,7 +183,9 @@ def _robots(env: Environment, tasks: Any, number: int) -> Robots:
         return Robots(run_key, env.reset(reset_key, task)[1], task)
 
     keys = jax.random.split(jax.random.key(0), number)
-    return jax.block_until_ready(jax.jit(jax.vmap(one))(keys))
+    program = jax.jit(jax.vmap(one)).lower(keys).compile()
+    with _alone(turn):
+        return jax.block_until_ready(program(keys))
 
 
 def _first(robots: Robots, number: int) -> Robots:

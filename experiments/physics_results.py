@@ -22,8 +22,8 @@ Environment steps per second under random actions, medians of three runs, for ea
 number of robots side by side; `mujoco_c`: one robot of gymnasium by MuJoCo in C, in one
 process of one thread, without what gymnasium does around it.
 Compiling: seconds, for the most robots. Memory: temporaries of that program.
-Steps of the physics: brax's own, and the longest with which none of 256 robots diverged
-in 200 control steps, among those that divide the control step.
+Steps of the physics: the family's own, and the longest with which none of 256 robots
+diverged in 200 control steps, among those that divide the control step.
 """
 
 

@@ -48,12 +48,6 @@ class Options:
     out: Path = Path("runs/reproduce")
     docs: Path = Path("docs")  # of "tables"
 
-    @property
-    def num_trials(self) -> int:
-        """That each agent is scored on."""
-        by_default = 40 if self.table == "locomotion" else 10_000
-        return by_default if self.trials is None else self.trials
-
 
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -81,25 +75,32 @@ def plan(options: Options, command: str):
     _check(options)
     planned = _planned(options)
     if not options.estimate:
-        settings = options.table, options.num_trials, command
+        settings = options.table, _num_trials(options), command
         return Reproduction(options.out, planned, *settings), list(planned)
-    learned = _learned(planned)
+    learned = _learned(planned, options)
     settings = options.table, options.estimate, command
     return Estimates(estimates_in(options.out), learned, *settings), list(learned)
 
 
 def _check(options: Options) -> None:
-    from experiments.reproduce_cells import TABLES
-    from experiments.reproduce_scores import check_num_trials
+    from experiments.reproduce_kinds import KINDS
 
-    check_num_trials(options.num_trials)
+    if options.table not in KINDS:
+        choices = ", ".join([*KINDS, "tables"])
+        raise ValueError(f"no table '{options.table}'; choose from {choices}")
+    KINDS[options.table].check_num_trials(_num_trials(options))
     if options.estimate < 0:
         raise ValueError(f"--estimate must be 0 or more, not {options.estimate}")
     if options.iterations is not None and options.iterations < 1:
         raise ValueError(f"--iterations must be above 0, not {options.iterations}")
-    if options.table not in TABLES:
-        choices = ", ".join([*TABLES, "tables"])
-        raise ValueError(f"no table '{options.table}'; choose from {choices}")
+
+
+def _num_trials(options: Options) -> int:
+    """That each agent is scored on."""
+    from experiments.reproduce_kinds import KINDS
+
+    by_default = KINDS[options.table].num_trials
+    return by_default if options.trials is None else options.trials
 
 
 def _planned(options: Options) -> dict[str, Any]:
@@ -121,19 +122,19 @@ def _planned(options: Options) -> dict[str, Any]:
     }
 
 
-def _learned(planned: dict[str, Any]) -> dict[str, Any]:
+def _learned(planned: dict[str, Any], options: Options) -> dict[str, Any]:
     """The rows of learned agents; raises ValueError if there are none."""
     from experiments.comparison import learns
     from experiments.experiment import Experiment
-    from experiments.reproduce_learners import LEARNERS
+    from experiments.reproduce_cells import cells_of
+    from experiments.reproduce_kinds import KINDS
 
-    learned = {
-        name: plan
-        for name, plan in planned.items()
-        if isinstance(plan, Experiment) and learns(plan)
-    }
+    is_learned = lambda plan: isinstance(plan, Experiment) and learns(plan)
+    learned = {name: plan for name, plan in planned.items() if is_learned(plan)}
     if not learned:
-        names = ", ".join(LEARNERS)
+        cell = next(iter(cells_of(options.table).values()))
+        agents = KINDS[options.table].agents(cell, options.budget, None)
+        names = ", ".join(name for name, plan in agents.items() if learns(plan))
         raise ValueError(f"--estimate times learned agents: choose from {names}")
     return learned
 

@@ -3,10 +3,9 @@
 import dataclasses
 from typing import Any
 
-from experiments import reproduce_learners, reproduce_locomotion
-from experiments.experiment import Experiment
-from experiments.reproduce_cells import LOCOMOTION, Cell
+from experiments.reproduce_cells import Cell
 from experiments.reproduce_classical import classical_agents
+from experiments.reproduce_kinds import KINDS
 from experiments.reproduce_optima import has_optimum
 from experiments.reproduce_tables import OPTIMUM
 
@@ -47,11 +46,6 @@ def plan_of(
         name: ClassicalPlan(cell, name, agent.settings)
         for name, agent in classical_agents(cell).items()
     }
-    learned: dict[str, Experiment] = _learned(cell)(cell, budget, num_iterations)
+    learned = KINDS[cell.table].agents(cell, budget, num_iterations)
     optimum = {OPTIMUM: OptimumPlan(cell)} if has_optimum(cell) else {}
     return optimum | classical | learned
-
-
-def _learned(cell: Cell):
-    robots = cell.table == LOCOMOTION
-    return reproduce_locomotion.agents if robots else reproduce_learners.agents

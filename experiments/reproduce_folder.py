@@ -10,11 +10,10 @@ from typing import Any
 
 from experiments.experiment import Experiment, build
 from experiments.reproduce_agents import ClassicalPlan, OptimumPlan
-from experiments.reproduce_cells import LOCOMOTION
 from experiments.reproduce_classical import classical_agents
-from experiments.reproduce_locomotion import adaptation_score, learning_curve
+from experiments.reproduce_kinds import KINDS
 from experiments.reproduce_optima import optimum
-from experiments.reproduce_scores import classical_score, learned_score
+from experiments.reproduce_scores import classical_score
 from experiments.reproduce_stored import Stored
 from experiments.reproduce_tables import tables
 from experiments.row_folder import RowFolder, failures_recorded
@@ -160,10 +159,9 @@ def _learned(folder: Reproduction, name: str) -> dict[str, Any]:
     directory = RunDirectory(folder.path / name)
     costs = train_and_measure(directory, name, experiment)
     state = restore(directory, build(experiment), experiment)
-    score = adaptation_score if folder.table_name == LOCOMOTION else learned_score
-    row = score(experiment, state.train_state.params, folder.num_trials)
-    if folder.table_name == LOCOMOTION:
-        row["learning_curve"] = learning_curve(directory.path)
+    params = state.train_state.params
+    score = KINDS[folder.table_name].score
+    row = score(experiment, params, folder.num_trials, directory.path)
     num_iterations = experiment.training.num_iterations
     seconds = compiled_seconds(directory.metrics)
     if seconds is not None:

@@ -107,16 +107,21 @@ def _normalized(stored: Stored, family: str, agent: str) -> list[str]:
 
 
 def _our_scores(stored: Stored, family: str, agent: str) -> list[str]:
-    """Percentages and their intervals; empty where a reference is missing."""
+    """Percentages and their intervals, or why there are none.
+
+    Empty where a reference is missing.
+    """
     names = [f"{family}/{name}" for name in (agent, "random", "oracle")]
     rows = [stored.rows.get(name) for name in names]
     if not all(map(is_good, rows)):
         return []
     score, random, oracle = (np.array(row["returns"]) for row in rows)
     if score.shape[1] != random.shape[1] or score.shape[1] != oracle.shape[1]:
-        return ["other tasks"]
+        return ["other --trials: score again"]
     references = random[..., 0], oracle[..., 0]
     ends = [returns.mean() for returns in references]
+    if ends[1] <= ends[0]:
+        return ["oracle no better than random"]
     scores = oracle_normalized(score.mean(axis=(0, 1)), *ends)
     low, high = oracle_normalized_interval(score, *references)
     return [

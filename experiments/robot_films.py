@@ -17,6 +17,8 @@ from metarl_jax.films import Film, Take
 from metarl_jax.rollouts import episode_return, first_episode_length
 from metarl_jax.types import Key, Rollout, Task
 
+_MOST_NUMBERS = 4  # of a task, in a title
+
 
 class Played(NamedTuple):
     """One stage of a trial: the first episode of its first row, and how all rows did.
@@ -126,6 +128,14 @@ def task_text(task: Task) -> str:
     """The parameters of a task, with commas between them."""
     flat = ravel_pytree(without_number(task))[0]
     return ", ".join(f"{value:.2f}" for value in flat)
+
+
+def short_task_text(task: Task) -> str:
+    """The parameters of a task, if they are few, or else the first ones: for titles."""
+    parts = task_text(task).split(", ")
+    if len(parts) <= _MOST_NUMBERS:
+        return ", ".join(parts)
+    return f"{', '.join(parts[:_MOST_NUMBERS])}, ... ({len(parts)} numbers)"
 
 
 def _example(task: Task) -> str:

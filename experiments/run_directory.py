@@ -35,6 +35,12 @@ def document(name: str, experiment: Experiment) -> dict[str, Any]:
     return {"name": name} | _CONVERTER.unstructure(experiment)
 
 
+def changed_settings(trained: Experiment, tested: Experiment) -> dict[str, Any]:
+    """The settings of the algorithm that differ, as JSON: how it is tested."""
+    before, after = (document("", each)["algorithm"] for each in (trained, tested))
+    return {name: after[name] for name in after if after[name] != before.get(name)}
+
+
 @dataclasses.dataclass(frozen=True)
 class RunDirectory:
     """The files of a run, by name."""

@@ -3,8 +3,8 @@
 Plays one trial in a held-out task, or in the --task that is given, and shows the first
 episode before adaptation beside the first one after it: as a page to turn and to step
 through in a browser (watch.html, which loads nothing from the network), and as a
-picture that moves (watch.gif, and watch.mp4 with --mp4). They go into the folder
-`watch` of the run, or into --out.
+picture that moves (watch.gif, and watch.mp4 with --formats mp4). They go into the
+folder `watch` of the run, or into --out.
 """
 
 import dataclasses

@@ -8,7 +8,13 @@ import envs
 from envs.tasks import TaskDistribution, numbered
 from envs.wrappers import WithPoses
 from experiments.experiment import Experiment
-from experiments.robot_films import film_of, parse_task, play, task_text
+from experiments.robot_films import (
+    film_of,
+    parse_task,
+    play,
+    short_task_text,
+    task_text,
+)
 from experiments.run_directory import RunDirectory
 from experiments.trained import load_agent
 from metarl_jax import evaluation, film_frames, film_page, film_video
@@ -42,17 +48,18 @@ def watch(options) -> str:
     task = _chosen_task(tasks, experiment, options)
     agent = load_agent(options.run_dir, options.seed_index, steps, WithPoses)
     stages = play(jax.random.key(options.seed), agent, task, (0, steps))
-    title = f"{experiment.environment}, task {task_text(task)}"
-    film = film_of(title, experiment.environment, robot, task, stages)
+    family = experiment.environment
+    title = f"{family}, task {short_task_text(task)}"
+    film = film_of(title, family, robot, task, stages)
     out = options.out or directory.path / "watch"
     out.mkdir(parents=True, exist_ok=True)
     for ending in options.formats:
         SAVE[ending](out / f"watch.{ending}", film)
-    returns = [stage.mean_return for stage in stages.values()]
-    num_rows = experiment.evaluation.num_episodes
+    before, after = (stage.mean_return for stage in stages.values())
     return (
-        f"{title}: mean return of {num_rows} episodes {returns[0]:.2f} before, "
-        f"{returns[1]:.2f} after adaptation; films in {out}"
+        f"{family}, task {task_text(task)}: mean return of "
+        f"{experiment.evaluation.num_episodes} episodes {before:.2f} before, "
+        f"{after:.2f} after adaptation; films in {out}"
     )
 
 

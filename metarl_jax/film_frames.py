@@ -4,23 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
-from metarl_jax.film_panel import (
-    COLOURS,
-    FINE,
-    LINE,
-    PANEL,
-    Panel,
-    Stage,
-    stage_of,
-    write,
-)
+from metarl_jax.film_panel import FINE, PANEL, Panel, Stage, stage_of, write
+from metarl_jax.film_style import COLOURS, LINE, PAINTS, SKY
 from metarl_jax.films import Film, Take
 
-_SKY = "#ffffff"
 _HEADER, _STRIP = 34, 74  # heights of the title and the reward, in pixels
 _SECONDS = 0.05  # the least time between the frames of a GIF
+_PALETTE_SIZE = 128  # colours of a GIF
+_PALETTE_FRAMES = 6  # of a film, from which they are
 
 
 def frames(film: Film, stride: int = 1) -> Iterator[Image.Image]:
@@ -36,7 +29,7 @@ def save_gif(path: str | Path, film: Film) -> None:
     # a GIF counts time in hundredths of a second
     duration = 10 * round(100 * film.frame_seconds * stride)
     pictures = list(frames(film, stride))
-    palette = pictures[-1].quantize(128, dither=Image.Dither.NONE)
+    palette = _palette(pictures)
     first, *rest = [
         picture.quantize(palette=palette, dither=Image.Dither.NONE)
         for picture in pictures
@@ -49,11 +42,26 @@ def gif_stride(frame_seconds: float) -> int:
     return max(1, round(_SECONDS / frame_seconds))
 
 
+def _palette(pictures: list[Image.Image]) -> Image.Image:
+    """An image whose palette serves all pictures: all paints, and the shades between.
+
+    Few pixels have the colour of the mark or of the shadow, and none in some frames.
+    """
+    count = min(_PALETTE_FRAMES, len(pictures))
+    chosen = np.linspace(0, len(pictures) - 1, count).astype(int)
+    some = Image.fromarray(np.concatenate([np.asarray(pictures[k]) for k in chosen]))
+    shades = some.quantize(_PALETTE_SIZE - len(PAINTS)).getpalette()
+    paints = [part for paint in PAINTS for part in ImageColor.getrgb(paint)]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(paints + shades[: 3 * _PALETTE_SIZE - len(paints)])
+    return palette
+
+
 def _frame(stage: Stage, index: int) -> Image.Image:
     width, height = PANEL
     film = stage.film
     size = (width * len(film.takes), _HEADER + height + _STRIP)
-    image = Image.new("RGB", tuple(FINE * side for side in size), _SKY)
+    image = Image.new("RGB", tuple(FINE * side for side in size), SKY)
     for number, take in enumerate(film.takes):
         shown = min(index, len(take.reward) - 1)
         panel = Panel(stage, number, index)
@@ -71,7 +79,7 @@ def _frame(stage: Stage, index: int) -> Image.Image:
 def _draw_strip(film: Film, take: Take, colour: str, index: int) -> Image.Image:
     """The reward of each step up to now, on the same scale for all takes."""
     width, height = FINE * PANEL[0], FINE * _STRIP
-    image = Image.new("RGB", (width, height), _SKY)
+    image = Image.new("RGB", (width, height), SKY)
     pen = ImageDraw.Draw(image)
     every = np.concatenate([other.reward for other in film.takes])
     low, high = min(every.min(), 0.0), max(every.max(), 0.0)

@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from metarl_jax.films import Film, extent, focus_path, tick_spacing, ticks_per_label
+from metarl_jax import film_style
+from metarl_jax.films import (
+    Film,
+    camera_of,
+    extent,
+    focus_path,
+    tick_spacing,
+    ticks_per_label,
+)
 
 _DIGITS = 4  # of lengths in m
 
@@ -49,6 +57,8 @@ def _document(film: Film) -> dict[str, Any]:
         "frameSeconds": film.frame_seconds,
         "numFrames": film.num_frames,
         "size": size,
+        "camera": camera_of(film)._asdict(),
+        "style": _style(),
         "spacing": tick_spacing(size),
         "ticksPerLabel": ticks_per_label(size),
         "radius": _rounded(film.radius),
@@ -63,6 +73,12 @@ def _document(film: Film) -> dict[str, Any]:
             for take in film.takes
         ],
     }
+
+
+def _style() -> dict[str, Any]:
+    """The constants of `film_style`, by their names in small letters."""
+    constants = vars(film_style).items()
+    return {name.lower(): value for name, value in constants if name.isupper()}
 
 
 def _rounded(values: np.ndarray) -> list[Any]:

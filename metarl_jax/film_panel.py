@@ -6,24 +6,32 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from metarl_jax.film_style import (
+    CENTRE,
+    COLOURS,
+    GRID,
+    GROUND,
+    LANDMARK,
+    LIFT,
+    LINE,
+    NEAREST,
+    POLE,
+    SHADOW,
+    TEXT,
+    ZOOM,
+)
 from metarl_jax.films import (
     Camera,
     Film,
+    camera_of,
     extent,
     focus_path,
     tick_spacing,
     ticks_per_label,
 )
 
-COLOURS = ("#7b8794", "#e8833a", "#3a7de8", "#4aa564")  # of the takes
-LINE, TEXT = "#c9ced6", "#20262e"
 PANEL = (400, 270)  # of a take, in pixels
 FINE = 2  # times finer is drawn than shown, for smooth edges
-_GROUND, _SHADOW, _LANDMARK = "#f4f5f7", "#dfe2e7", "#c2185b"
-_ZOOM = 1.1  # distance between camera and picture, in heights of the panel
-_DISTANCE = 2.6  # between camera and robot, in sizes of the robot
-_POLE = 0.15  # height of the mark, in distances between camera and robot
-_GRID = 6  # lines of the ground to each side
 
 
 class Stage(NamedTuple):
@@ -41,7 +49,7 @@ def stage_of(film: Film) -> Stage:
     size = extent(film)
     return Stage(
         film,
-        Camera(distance=_DISTANCE * size),
+        camera_of(film),
         tick_spacing(size),
         ticks_per_label(size),
         [focus_path(take, film.frame_seconds) for take in film.takes],
@@ -59,15 +67,15 @@ class Panel:
         self._focus = stage.focus[number][self._index]
         self._colour = COLOURS[number % len(COLOURS)]
         self._size = tuple(FINE * side for side in PANEL)
-        self._zoom = _ZOOM * self._size[1]
-        self._image = Image.new("RGB", self._size, _GROUND)
+        self._zoom = ZOOM * self._size[1]
+        self._image = Image.new("RGB", self._size, GROUND)
         self._pen = ImageDraw.Draw(self._image)
 
     def draw(self) -> Image.Image:
         """The panel, `FINE` times as large as it is shown."""
         self._draw_ground()
         ends = self._take.ends[self._index]
-        self._draw_rods(ends * [1.0, 1.0, 0.0], flat=_SHADOW)
+        self._draw_rods(ends * [1.0, 1.0, 0.0], flat=SHADOW)
         if self._film.landmark is not None:
             self._draw_landmark()
         self._draw_rods(ends)
@@ -79,14 +87,14 @@ class Panel:
     def _pixels(self, points):
         """The place in the picture, [..., 2], and pixels per metre there, [...]."""
         seen = self._camera.project(points, self._focus)
-        centre = np.array([0.5, 0.58]) * self._size
+        centre = np.array(CENTRE) * self._size
         place = centre + self._zoom * seen[..., :2] * [1.0, -1.0]
         return place, self._zoom / seen[..., 2]
 
     def _draw_ground(self):
         step = self._spacing
         middle = np.round(self._focus[:2] / step) * step
-        offsets = np.arange(-_GRID, _GRID + 1) * step
+        offsets = np.arange(-GRID, GRID + 1) * step
         for along, across in ((0, 1), (1, 0)):
             for offset in offsets:
                 line = np.zeros((len(offsets), 3))
@@ -97,23 +105,33 @@ class Panel:
             if round(x / step) % self._ticks_per_label == 0:
                 self._write_tick(x, middle[1] - step / 2)
 
+    def _in_sight(self, points):
+        """True for what is not behind the camera, nor so near that it fills it."""
+        return (
+            self._camera.project(points, self._focus)[..., 2] > NEAREST * self._spacing
+        )
+
     def _draw_line(self, line):
-        seen = self._camera.project(line, self._focus)[..., 2] > 0.2 * self._spacing
+        seen = self._in_sight(line)
         place, _ = self._pixels(line)
         for start in np.flatnonzero(seen[:-1] & seen[1:]):
             ends = [tuple(place[start]), tuple(place[start + 1])]
             self._pen.line(ends, fill=LINE, width=FINE)
 
     def _write_tick(self, x, y):
-        place, scale = self._pixels(np.array([x, y, 0.0]))
-        if scale > 0 and 0 < place[0] < self._size[0] and place[1] < self._size[1]:
+        point = np.array([x, y, 0.0])
+        if not self._in_sight(point):
+            return
+        place, _ = self._pixels(point)
+        if 0 < place[0] < self._size[0] and place[1] < self._size[1]:
             self._pen.ellipse(_box(place, 2 * FINE), fill=TEXT)
             label = f"{x + 0.0:.{max(0, -int(np.log10(self._spacing)))}f} m"
             write(self._pen, place / FINE + [4, 2], label, 11)
 
     def _draw_rods(self, ends, flat=None):
-        place, scale = self._pixels(ends)
-        radius = self._film.radius[:, None] * scale
+        seen = self._in_sight(ends).all(axis=1)
+        place, scale = self._pixels(ends[seen])
+        radius = self._film.radius[seen, None] * scale
         depth = 1.0 / scale.mean(axis=1)
         for rod in np.argsort(-depth):
             if flat is not None:
@@ -121,8 +139,8 @@ class Panel:
                 continue
             self._draw_rod(place[rod], radius[rod] + FINE, _shade(self._colour, 0.6))
             self._draw_rod(place[rod], radius[rod], self._colour)
-            light = place[rod] - [0.0, 0.35] * radius[rod][:, None]
-            self._draw_rod(light, 0.35 * radius[rod], _shade(self._colour, 1.25))
+            light = place[rod] - [0.0, LIFT] * radius[rod][:, None]
+            self._draw_rod(light, LIFT * radius[rod], _shade(self._colour, 1.25))
 
     def _draw_rod(self, place, radius, colour):
         along = place[1] - place[0]
@@ -138,12 +156,12 @@ class Panel:
     def _draw_landmark(self):
         path = self._film.landmark
         x, y = path[min(self._index, len(path) - 1)]
-        pole = np.array([[x, y, 0.0], [x, y, _POLE * self._camera.distance]])
-        place, scale = self._pixels(pole)
-        if scale.min() > 0:
+        pole = np.array([[x, y, 0.0], [x, y, POLE * self._camera.distance]])
+        if self._in_sight(pole).all():
+            place, _ = self._pixels(pole)
             line = [tuple(end) for end in place]
-            self._pen.line(line, fill=_LANDMARK, width=2 * FINE)
-            self._pen.ellipse(_box(place[1], 5 * FINE), fill=_LANDMARK)
+            self._pen.line(line, fill=LANDMARK, width=2 * FINE)
+            self._pen.ellipse(_box(place[1], 5 * FINE), fill=LANDMARK)
 
     def _write_state(self):
         reward = self._take.reward

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+_DISTANCE = 2.6  # between camera and robot, in sizes of the robot
 _SMOOTHING_SECONDS = 0.5  # of the path along which the camera follows
 
 
@@ -65,6 +66,11 @@ def extent(film: Film) -> float:
     """The size of the robot in the first frame, in m."""
     ends = film.takes[0].ends[0].reshape(-1, 3)
     return float(np.max(np.ptp(ends, axis=0)) + 2 * np.max(film.radius))
+
+
+def camera_of(film: Film) -> Camera:
+    """The camera, as far away as the robot is large."""
+    return Camera(distance=_DISTANCE * extent(film))
 
 
 def focus_path(take: Take, frame_seconds: float) -> np.ndarray:

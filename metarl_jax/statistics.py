@@ -171,7 +171,8 @@ def oracle_normalized_interval(
 ) -> np.ndarray:
     """A percentile bootstrap interval of `oracle_normalized` mean returns.
 
-    Tasks are drawn together for all three, and the seeds of each on their own.
+    Tasks are drawn together for all three, and the seeds of each on their own, but for
+    an agent that is its own reference: it has the same draws in both places.
 
     Args:
       score: returns by training seed and task, [S, M, ...].
@@ -184,25 +185,50 @@ def oracle_normalized_interval(
     Returns:
       [2, ...]: the lower and the upper end, of the resamples in which the oracle is
       better than random; NaN where there are none.
+
+    Raises:
+      ValueError: an argument is out of range, or the three are not of as many tasks.
     """
+    score, *references = (np.asarray(x, np.float64) for x in (score, random, oracle))
+    _check(score, num_resamples, level)
+    _check_references(score, references)
     generator = np.random.default_rng(seed)
-    all_scores = [np.asarray(scores, np.float64) for scores in (score, random, oracle)]
-    _check(all_scores[0], num_resamples, level)
-    num_tasks = all_scores[0].shape[1]
+    num_tasks = score.shape[1]
     tasks = generator.integers(num_tasks, size=(num_resamples, 1, num_tasks))
-
-    def resampled_means(scores):
-        seeds = generator.integers(len(scores), size=(num_resamples, len(scores), 1))
-        return scores[seeds, tasks].mean(axis=(1, 2))
-
-    score, random, oracle = map(resampled_means, all_scores)
+    draws = [
+        generator.integers(len(scores), size=(num_resamples, len(scores), 1))
+        for scores in (score, *references)
+    ]
+    means = lambda scores, seeds: scores[seeds, tasks].mean(axis=(1, 2))
+    random, oracle = (
+        means(scores, draws[0] if _is_part(scores, score) else seeds)
+        for scores, seeds in zip(references, draws[1:], strict=True)
+    )
+    score = means(score, draws[0])
     like = (slice(None), *[None] * (score.ndim - 1))
-    normalized = oracle_normalized(score, random[like], oracle[like])
-    known = normalized[(oracle > random)]
+    known = oracle_normalized(score, random[like], oracle[like])[oracle > random]
     tail = (1 - level) / 2
     if not len(known):
         return np.full((2, *score.shape[1:]), np.nan)
     return np.quantile(known, [tail, 1 - tail], axis=0)
+
+
+def _is_part(reference: np.ndarray, score: np.ndarray) -> bool:
+    """True where scores [S, M, ...] have a step with those of a reference [S', M]."""
+    if reference.shape != score.shape[:2]:
+        return False
+    same = score == reference.reshape(*reference.shape, *[1] * (score.ndim - 2))
+    return bool(same.all(axis=(0, 1)).any())
+
+
+def _check_references(score: np.ndarray, references: list[np.ndarray]) -> None:
+    num_tasks = score.shape[1]
+    for scores in references:
+        if scores.ndim != 2 or not len(scores) or scores.shape[1] != num_tasks:
+            raise ValueError(
+                "random and oracle must be [seeds, tasks], on the tasks of the scores, "
+                f"here {num_tasks}, got shape {scores.shape}"
+            )
 
 
 def _check(scores: np.ndarray, num_resamples: int, level: float) -> None:

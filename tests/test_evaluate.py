@@ -1,12 +1,15 @@
 """What the evaluation command makes of its options."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 import experiments
 from experiments.evaluate import Options, as_tested
+from experiments.evaluator import print_summary
+from experiments.run_directory import changed_settings
 
 PEARL = experiments.load("pearl_point_half_circle")
 
@@ -19,6 +22,23 @@ def test_settings_change_the_algorithm_and_nothing_else():
     mean = dataclasses.replace(PEARL.algorithm, embedding="mean", discount=0.5)
     expected = dataclasses.replace(PEARL, algorithm=mean)
     assert with_settings("embedding=mean", "discount = 0.5") == expected
+
+
+def test_settings_that_differ_from_training_are_told():
+    tested = with_settings("context_inputs=observation reward", "discount=0.5")
+    expected = {"context_inputs": ["observation", "reward"], "discount": 0.5}
+    told = changed_settings(PEARL, tested)
+    assert json.loads(json.dumps(told)) == expected
+    assert changed_settings(PEARL, with_settings()) == {}
+
+
+def test_oracle_that_is_no_better_than_random_gives_no_score(capsys):
+    curve = {"return_by_step": [1.0], "interval_by_step": [(0.0, 2.0)]}
+    weak = {"oracle_return": 1.0, "normalized_score_by_step": [float("nan")]}
+    print_summary(curve | weak | {"random_return_by_step": [1.0]})
+    assert "oracle 1.00; oracle-normalised: no better than random" in (
+        capsys.readouterr().out
+    )
 
 
 def test_value_of_several_words_has_spaces_between():

@@ -1,5 +1,7 @@
 """The physics table: what is measured, refused and shown, on a simulation by hand."""
 
+import contextlib
+import importlib.util
 import time
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ import pytest
 from gymnax.environments import spaces
 
 import envs
+from envs.options import checked_choice
 from envs.tasks import TaskDistribution
 from experiments import physics_in_c, physics_measure
 from experiments.physics import Options, plan
@@ -92,16 +95,58 @@ def test_row_without_time_says_what_is_left_out(tmp_path):
     row = physics_row(hurried, tmp_path / "turn")
     assert row["speeds"] == row["stability"] == []
     assert row["left_out"][:2] == ["2 robots", "4 robots"]
-    assert row["left_out"][2] == "physics steps of 1 times brax's and more"
+    assert row["left_out"][2] == "physics steps of 1 times the family's own and more"
 
 
 def test_backend_without_the_family_is_no_failure(tmp_path, monkeypatch):
     def refuse(family, backend):
-        raise ValueError(f"backend must be mjx, not {backend}")
+        checked_choice("backend", backend, ["mjx"])
 
     monkeypatch.setattr(envs, "make", refuse)
     row = physics_row(PLAN, tmp_path / "turn")
-    assert row == {"refused": "backend must be mjx, not spring"}
+    assert row == {"refused": "backend must be one of mjx, not 'spring'"}
+
+
+def test_error_that_is_no_refusal_is_not_taken_for_one(tmp_path, monkeypatch):
+    def fail(family, backend):
+        raise ValueError("masses must be above 0")
+
+    monkeypatch.setattr(envs, "make", fail)
+    with pytest.raises(ValueError, match="masses must be above 0"):
+        physics_row(PLAN, tmp_path / "turn")
+
+
+def test_nothing_is_compiled_while_others_wait(tmp_path, monkeypatch):
+    """Each program is compiled before its turn begins."""
+    log = []
+
+    @contextlib.contextmanager
+    def turn(path):
+        log.append("turn")
+        yield
+
+    lower = jax.stages.Lowered.compile
+
+    def compile_(self, *args, **options):
+        log.append("compile")
+        return lower(self, *args, **options)
+
+    monkeypatch.setattr(physics_measure, "_alone", turn)
+    monkeypatch.setattr(jax.stages.Lowered, "compile", compile_)
+    robots = physics_measure._robots(Spring(), TASKS, 2, tmp_path / "turn")
+    physics_measure._speed(Spring(), robots, tmp_path / "turn")
+    assert log == ["compile", "turn"] * 2
+
+
+def test_mujoco_in_c_without_gymnasium_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install gymnasium, or leave"):
+        physics_in_c.measure("ant_velocity")
+
+
+def test_mujoco_in_c_has_no_robot_for_some_families():
+    with pytest.raises(ValueError, match="no robot for point; choose families of half"):
+        physics_in_c.robot_of("point")
 
 
 def test_nothing_new_begins_where_the_longest_lap_would_not_fit():
@@ -112,9 +157,9 @@ def test_nothing_new_begins_where_the_longest_lap_would_not_fit():
     assert not clock.has_time()
 
 
-def test_random_actions_move_every_robot_on_its_own():
+def test_random_actions_move_every_robot_on_its_own(tmp_path):
     env = Spring()
-    robots = physics_measure._robots(env, TASKS, 3)
+    robots = physics_measure._robots(env, TASKS, 3, tmp_path / "turn")
     assert len(jnp.unique(jax.random.key_data(robots.key), axis=0)) == 3
     diverged = jax.vmap(physics_measure.simulate(env, 5))(robots)
     assert diverged.shape == (3,) and not diverged.any()

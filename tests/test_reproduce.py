@@ -83,6 +83,11 @@ def test_learner_lives_through_exactly_one_trial(cell, agent):
             {"table": "locomotion", "budget": "huge"},
             "no budget 'huge'; choose from small, paper",
         ),
+        ({"table": "locomotion", "trials": 0}, "--trials must be above 0, not 0"),
+        (
+            {"table": "locomotion", "agents": "random", "estimate": 3},
+            "learned agents: choose from oracle, multi_task, maml, promp",
+        ),
         ({"table": "locomotion", "agents": "rl2"}, "no agent 'rl2'; .* random, oracle"),
         (
             {"agents": "ucb1", "estimate": 3},
@@ -104,6 +109,19 @@ def test_cells_and_agents_are_chosen_by_pattern():
         "bandit-n10-k50/maml",
         "bandit-n100-k5/maml",
     ]
+
+
+@pytest.mark.parametrize(
+    "table, trials, expected",
+    [
+        ("bandits", None, 10_000),
+        ("locomotion", None, 40),
+        ("locomotion", 600, 600),  # no multiple of a block: they have none
+    ],
+)
+def test_trials_are_as_many_as_the_table_has_by_default(table, trials, expected):
+    results, _ = plan(Options(table, trials=trials), "")
+    assert results.num_trials == expected
 
 
 def test_iterations_take_the_place_of_the_budget():

@@ -151,7 +151,15 @@ def test_robots_are_normalised_beside_the_published():
 def test_scores_on_other_tasks_are_not_normalised():
     other = robot_row(0.0, 80.0) | {"returns": [[[0.0, 80.0]] * 4]}
     text = tables(LOCOMOTION, Stored(ROBOTS | {"ant_velocity/maml": other}, {}))
-    assert "| ant_velocity | maml | other tasks [59%] | [94%] |" in text
+    said = "other --trials: score again"
+    assert f"| ant_velocity | maml | {said} [59%] | [94%] |" in text
+
+
+def test_scores_have_no_scale_where_the_oracle_is_no_better_than_random():
+    weak = ROBOTS | {"ant_velocity/oracle": robot_row(-100.0)}
+    text = tables(LOCOMOTION, Stored(weak, {}))
+    assert "| maml | oracle no better than random [59%] | [94%] |" in text
+    assert "nan" not in text
 
 
 def test_robots_are_drawn_by_family(tmp_path):

@@ -138,10 +138,12 @@ def test_algorithm_is_tested_with_other_settings(finished, tmp_path):
     arguments = [str(folder), f"--out={tmp_path}", *settings]
     code, _, errors = finish(command("experiments.evaluate", *arguments))
     assert code == 0, errors
-    trained, other = (
-        np.array(json.loads((path / "summary.json").read_text())["return_by_step"])
-        for path in (folder, tmp_path)
-    )
+    summaries = [
+        json.loads((path / "summary.json").read_text()) for path in (folder, tmp_path)
+    ]
+    told = [summary["algorithm_settings"] for summary in summaries]
+    assert told == [{}, {"inner_step_sizes": [1.0, 2.0], "inner_updates": 2}]
+    trained, other = (np.array(summary["return_by_step"]) for summary in summaries)
     np.testing.assert_allclose(trained[0], other[0], rtol=1e-5)
     assert not np.isclose(trained[1:], other[1:]).any()
 

@@ -170,3 +170,24 @@ def test_interval_of_normalized_scores_covers_seeds_of_the_oracle():
 def test_interval_of_normalized_scores_is_unknown_without_a_better_oracle():
     scores = np.ones((2, 5))
     assert np.isnan(oracle_normalized_interval(scores, scores, scores)).all()
+
+
+def test_reference_is_compared_with_itself_draw_by_draw():
+    """Its seeds differ by more than all else, yet it is exactly 0 or 100 everywhere."""
+    generator = np.random.default_rng(0)
+    random = generator.normal(size=(3, 10, 4))
+    oracle = 50.0 + 20.0 * generator.normal(size=(5, 1)) + np.zeros((5, 10))
+    references = random[..., 0], oracle
+    of_oracle = oracle_normalized_interval(oracle[..., None], *references)
+    np.testing.assert_allclose(of_oracle, 100.0)
+    of_random = oracle_normalized_interval(random, *references)
+    np.testing.assert_allclose(of_random[:, 0], 0.0, atol=1e-12)
+    assert np.all(np.ptp(of_random[:, 1:], axis=0) > 0)
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (5,), (0, 5), (2, 5, 1)])
+def test_reference_on_other_tasks_is_refused(shape):
+    scores = np.ones((2, 5))
+    for references in ([np.ones(shape), scores], [scores, np.ones(shape)]):
+        with pytest.raises(ValueError, match="tasks of the scores, here 5, got"):
+            oracle_normalized_interval(scores, *references)

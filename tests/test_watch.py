@@ -22,11 +22,17 @@ from envs.robots.rods import Rods, placed, rods_of
 from envs.tasks import NumberedTask
 from envs.wrappers import WithPoses
 from experiments.experiment import build
-from experiments.robot_films import Played, film_of, parse_task, play
+from experiments.robot_films import (
+    Played,
+    film_of,
+    parse_task,
+    play,
+    short_task_text,
+)
 from experiments.run_directory import RunDirectory, document
 from experiments.watch import Options
 from experiments.watcher import watch
-from metarl_jax import film_frames, film_page, film_video
+from metarl_jax import film_frames, film_page, film_style, film_video
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.films import (
     Camera,
@@ -137,6 +143,15 @@ def test_gif_has_all_frames_in_real_time_and_shows_motion(tmp_path):
     assert np.abs(right[2] - right[3]).max() > 50  # and that is said
 
 
+def test_gif_keeps_the_colour_of_a_mark_that_goes_out_of_sight(tmp_path):
+    landmark = np.array([[0.3, 0.0]] + [[100.0, 0.0]] * 11)
+    shot = film(take(12, speed=0.0), landmark=landmark)
+    film_frames.save_gif(tmp_path / "film.gif", shot)
+    with Image.open(tmp_path / "film.gif") as gif:
+        first = np.asarray(gif.convert("RGB"))
+    assert (first == (0xC2, 0x18, 0x5B)).all(axis=-1).sum() > 20
+
+
 def test_frames_of_quick_simulations_are_left_out():
     assert [film_frames.gif_stride(dt) for dt in (0.05, 0.008, 0.2)] == [1, 6, 1]
 
@@ -144,11 +159,23 @@ def test_frames_of_quick_simulations_are_left_out():
 def test_robot_is_drawn_in_the_middle_in_the_colour_of_its_take():
     picture = next(film_frames.frames(film(take(1), take(1, label="after 1 step"))))
     pixels = np.asarray(picture, int)
-    for number, colour in enumerate(film_frames.COLOURS[:2]):
+    for number, colour in enumerate(film_style.COLOURS[:2]):
         wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
         y, x = np.nonzero(np.abs(pixels[80:300] - wanted).max(axis=-1) < 3)
         assert len(x) > 100
         assert abs(x.mean() - (400 * number + 200)) < 20
+
+
+@pytest.mark.parametrize("axis, far", [(2, 100.0), (2, -100.0), (1, -1e3), (0, 1e6)])
+def test_robot_that_is_flung_out_of_sight_is_left_out(axis, far):
+    """Up and towards the camera are behind it, where a picture would be upside down."""
+    flung = take(12, speed=0.0)
+    flung.ends[6:, ..., axis] = far
+    shown = film(flung, landmark=np.zeros((12, 2)))
+    before, after = (np.asarray(list(film_frames.frames(shown))[k]) for k in (0, 6))
+    is_robot = lambda pixels: (pixels == (0x7B, 0x87, 0x94)).all(axis=-1)
+    assert is_robot(before[80:300]).sum() > 100
+    assert is_robot(after[80:300]).sum() == 0
 
 
 def test_page_holds_the_film_and_asks_nothing_of_the_network():
@@ -162,6 +189,19 @@ def test_page_holds_the_film_and_asks_nothing_of_the_network():
     (only,) = shown["takes"]
     assert only["ends"][1] == [[[1.0, 0.0, 0.2], [1.0, 0.0, 0.2]]]
     assert only["reward"] == [1.0, 1.0]
+
+
+def test_page_draws_as_the_pictures_do():
+    """It has no colour and no camera of its own."""
+    text = film_page.page(film(take(2)))
+    (data,) = re.findall(r'json">(.*?)</script>', text, re.DOTALL)
+    program = text.rpartition("<script>")[2]
+    assert not re.search(r"#[0-9a-f]{6}", program)
+    shown = json.loads(data)
+    assert shown["camera"]["azimuth"] == Camera(1.0).azimuth
+    names = set(re.findall(r"\bstyle\.([a-z]+)", program)) - {"color"}
+    assert names <= set(shown["style"])
+    assert shown["style"]["colours"] == list(film_style.COLOURS)
 
 
 def test_page_inside_a_notebook_is_the_page():
@@ -211,6 +251,13 @@ def test_task_is_read_in_the_structure_of_its_family():
 def test_task_that_does_not_fit_is_refused(text, said):
     with pytest.raises(ValueError, match=said):
         parse_task(text, jnp.float32(0))
+
+
+def test_title_has_few_numbers_of_a_task():
+    few = jnp.array([1.5, -2.0, 0.0, 3.0])
+    assert short_task_text(few) == "1.50, -2.00, 0.00, 3.00"
+    shortened = "0.00, 1.00, 2.00, 3.00, ... (24 numbers)"
+    assert short_task_text(jnp.arange(24.0)) == shortened
 
 
 ROBOT = dataclasses.replace(
