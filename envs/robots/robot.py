@@ -37,7 +37,7 @@ def make_robot(
     All families of robots have these in common:
 
     - Actions are clipped to [-1, 1]; what is not a number counts as 0.
-    - An episode ends where brax's robot says so, if it does (an ant on its back), and
+    - An episode ends where brax's robot says so, if it does (a hopper that falls), and
       where the simulation diverges: a value that is not finite, or a coordinate or
       velocity beyond 1e4. The observation then stays the last one, and the reward is
       that of standing still for the rest of the episode where that is a loss and zero
