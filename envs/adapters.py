@@ -64,8 +64,8 @@ def from_brax(
 ) -> "_BraxEnvironment":
     """Adapts a brax environment (>= 0.14), whose own reward is not used.
 
-    A simulation that diverges (a value that is not finite, or a coordinate or
-    velocity beyond 1e4) ends the episode: the step is terminated, the observation and
+    A simulation that diverges (a value that is not finite, or a generalized coordinate
+    or velocity beyond 1e4) ends the episode: the step is terminated, the observation and
     state stay those before it, the reward is `diverged_reward`, and `diverged` in
     `info` is 1.0, which is 0.0 in all other steps. Numbers in an action that are none
     count as 0.
@@ -75,7 +75,7 @@ def from_brax(
       reward: `(task, action, metrics) -> scalar`, from the clipped action and brax's
         metrics of the step.
       diverged_reward: `(task, steps_left) -> scalar`; no more than the rest of the
-        episode could have brought, or diverging would pay.
+        episode would have brought an agent that does nothing, or to diverge would pay.
       horizon: T, the steps after which an episode is truncated.
       metrics: the names of brax's metrics to report in `info`.
       starts: what `starting_states` gives; an episode starts in one of these. None: in
@@ -284,4 +284,6 @@ def _with_type_of(new, old):
 
 def _is_diverged(state):
     finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]
-    return ~jnp.all(jnp.array(finite)) | jnp.any(jnp.abs(state.obs) > _DIVERGED)
+    # not the observation: it is clipped for some robots, and lacks x for most
+    moved = jnp.concatenate([state.pipeline_state.q, state.pipeline_state.qd])
+    return ~jnp.all(jnp.array(finite)) | jnp.any(jnp.abs(moved) > _DIVERGED)

@@ -38,10 +38,12 @@ def make_robot(
 
     - Actions are clipped to [-1, 1]; what is not a number counts as 0.
     - An episode ends where brax's robot says so, if it does (a hopper that falls), and
-      where the simulation diverges: a value that is not finite, or a coordinate or
-      velocity beyond 1e4. The observation then stays the last one, and the reward is
-      that of standing still for the rest of the episode where that is a loss and zero
-      where it is not, so that diverging never pays.
+      where the simulation diverges: a value that is not finite, or a generalized
+      coordinate or velocity beyond 1e4. The observation then stays the last one, and
+      the reward is that of standing still for the rest of the episode where that is a
+      loss and zero where it is not. So to diverge is never better than to stand still
+      where the episode began; it is better than what is worse than that, such as to run
+      the wrong way.
     - `info` has `diverged`, 1.0 in such a step and 0.0 in all others, beside the
       `metrics` of the robot.
     - Where the task is in the reward alone, an episode starts in one of 256 states that
