@@ -1,10 +1,12 @@
 """Families of robots: rewards and tasks, with a stand-in for the physics."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fake_robot import FAKE_ROBOT
+from fake_robot import FAKE_ROBOT, FakeRobot
 from task_draws import assert_uniform, drawn
 
 import envs
@@ -205,6 +207,51 @@ def test_options_out_of_range_name_the_mend(make_fake, option, value, mend):
     with pytest.raises(ValueError, match=mend) as error:
         make_fake("ant_velocity", **{option: value})
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def make_new(monkeypatch):
+    """`make_fake` of a robot that has drawn no states yet."""
+    new = FakeRobot()
+    monkeypatch.setattr(robot, "load_brax", lambda *_, **__: new)
+    return envs.make
+
+
+def test_making_a_robot_compiles_nothing(make_new, caplog):
+    compiled = lambda: [line for line in caplog.messages if "ompil" in line]
+    with jax.log_compiles():
+        env, _ = make_new("ant_velocity", physics_step=0.5)
+        assert not compiled()
+        env.reset(KEY, 0.0)
+        assert compiled()
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda reset: jax.jit(lambda key, task: jax.vmap(reset)(key[None], task[None])),
+        lambda reset: functools.partial(jax.eval_shape, reset),
+    ],
+    ids=["vmap", "eval_shape"],
+)
+def test_states_to_start_in_may_be_drawn_while_a_function_is_traced(
+    make_new, transform
+):
+    env, _ = make_new("ant_velocity")
+    with jax.checking_leaks():
+        transform(env.reset)(KEY, jnp.float32(0.0))
+    observation, _ = env.reset(KEY, jnp.float32(0.0))
+    inside, _ = jax.jit(env.reset)(KEY, jnp.float32(0.0))
+    np.testing.assert_array_equal(observation, inside)
+    assert observation[1] > 0.0
+
+
+def test_families_share_a_robot_of_equal_physics(make_fake):
+    step = {"physics_step": 0.25}
+    first, second = make_fake("ant_velocity", **step), make_fake("ant_goal", **step)
+    other, _ = make_fake("ant_velocity", physics_step=0.5)
+    assert first[0]._env is second[0]._env
+    assert first[0]._env is not other._env
 
 
 def test_episodes_start_in_states_that_the_robot_drew_itself(make_fake):

@@ -1,13 +1,14 @@
 """What the families of all robots share: how a robot is made, and paid."""
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from envs.adapters import BACKENDS, from_brax, load_brax, starting_states
+from envs.adapters import BACKENDS, from_brax, load_brax
 from envs.options import checked_choice, checked_integer, checked_physics_step
 
 
@@ -72,7 +73,8 @@ def make_robot(
     options = dict(robot.options)
     brax_env = load_brax(robot.module, robot.name, backend=backend, **options)
     if physics_step is not None:
-        brax_env = _with_physics_step(brax_env, physics_step)
+        num_steps = checked_physics_step(physics_step, float(brax_env.dt))
+        brax_env = _with_physics_steps(brax_env, num_steps)
     return from_brax(
         brax_env,
         reward=reward,
@@ -81,16 +83,15 @@ def make_robot(
         ),
         horizon=horizon,
         metrics=robot.metrics,
-        starts=None if vary else starting_states(brax_env),
         vary=vary,
         observe=observe,
     )
 
 
-def _with_physics_step(brax_env: Any, physics_step: float) -> Any:
-    """As many steps of the physics as fit a control step, which stays as it is."""
-    num_steps = checked_physics_step(physics_step, control_step=float(brax_env.dt))
+@functools.cache
+def _with_physics_steps(brax_env: Any, number: int) -> Any:
+    """With so many steps of the physics in a control step, which stays as long."""
     changed = copy.copy(brax_env)
-    changed.sys = brax_env.sys.tree_replace({"opt.timestep": brax_env.dt / num_steps})
-    changed._n_frames = num_steps  # brax has no other way to change it
+    changed.sys = brax_env.sys.tree_replace({"opt.timestep": brax_env.dt / number})
+    changed._n_frames = number  # brax has no other way to change it
     return changed
