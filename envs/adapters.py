@@ -250,6 +250,8 @@ class _BraxEnvironment:
 
     def _start(self, key, task):
         if self._vary is not None:
+            # drawing q and qd beforehand saves a tenth of a rollout at best (64 hoppers
+            # or arms on a CPU): most of a reset is to place and weigh the links
             return self._in_task(task).reset(key)
         starts = starting_states(self._env)
         number = jax.tree.leaves(starts)[0].shape[0]

@@ -55,12 +55,11 @@ def make_bodies(
     [-log_scale_limit, log_scale_limit] and independent of all others, for training and
     test. Out of distribution every |u| is up to 1 beyond the limit, with either sign.
 
-    Four things differ from the public code. Inertia has one multiplier a link instead
-    of one for each axis: a planar robot turns about one axis. Of a geometry's friction
-    only the sliding one is varied; the physics here have no other. And what cannot act
-    (a geometry that touches nothing, the inertia of a cart on a rail) is left out of
-    the task. And a step of the walker has 0.008 s here, four of MuJoCo's, and five of
-    them, 0.01 s, there; the hopper's are alike.
+    Four things differ from the public code. The walker's step has 0.008 s, not 0.01.
+    Inertia has one multiplier a link instead of one for each axis: a planar robot turns
+    about one axis. Of a geometry's friction only the sliding one is varied; the physics
+    here have no other. And what cannot act (a geometry that touches nothing, the
+    inertia of a cart on a rail) is left out of the task.
 
     The backends differ in what a parameter is. In `generalized` and `mjx` they are
     MuJoCo's, and as in that code the constraint solver's scales, which MuJoCo derives
