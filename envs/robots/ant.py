@@ -30,7 +30,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from envs.robots.robot import Robot, make_robot
+from envs.robots.robot import Robot, make_robot, velocity_along
 from envs.tasks import (
     TaskDistribution,
     any_angle,
@@ -104,9 +104,7 @@ def any_direction(
     """
 
     def reward(angle, action, metrics):
-        ahead = jnp.cos(angle) * metrics["x_velocity"]
-        aside = jnp.sin(angle) * metrics["y_velocity"]
-        return ahead + aside - 0.5 * jnp.sum(action**2) + 1.0
+        return velocity_along(angle, metrics) - 0.5 * jnp.sum(action**2) + 1.0
 
     env = make_robot(ANT, reward, lambda angle: 1.0, horizon, backend, physics_step)
     return env, any_angle()

@@ -88,6 +88,13 @@ def make_robot(
     )
 
 
+def velocity_along(angle: jax.Array, metrics: dict[str, jax.Array]) -> jax.Array:
+    """The velocity in m/s, [], in the direction at `angle` from ahead in rad, []."""
+    ahead = jnp.cos(angle) * metrics["x_velocity"]
+    aside = jnp.sin(angle) * metrics["y_velocity"]
+    return ahead + aside
+
+
 @functools.cache
 def _with_physics_steps(brax_env: Any, number: int) -> Any:
     """With so many steps of the physics in a control step, which stays as long."""
