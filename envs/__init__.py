@@ -14,6 +14,7 @@ is registered.
 import difflib
 import importlib
 import inspect
+import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -81,6 +82,16 @@ def option_defaults(name: str) -> dict[str, Any]:
         raise ValueError(f"unknown environment {name!r}{_choices(name, ENVIRONMENTS)}")
     parameters = inspect.signature(_family(name)).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}
+
+
+def option_types(name: str) -> dict[str, Any]:
+    """The types of the options that `make(name, ...)` takes.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    types = typing.get_type_hints(_family(name))
+    return {option: types[option] for option in option_defaults(name)}
 
 
 def _family(name: str) -> Callable[..., tuple[Any, TaskDistribution]]:

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 
 import tyro
 
+from experiments import family_options
+
 _SETTINGS = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
 
 
@@ -72,9 +74,15 @@ def parse(target: Callable, program: str, arguments: Sequence[str], **settings) 
       target: a dataclass or function, whose fields become options.
       program: how the command is called, for `--help`.
       arguments: of the command line.
-      **settings: for tyro; `default` is the instance whose fields are overridden.
+      **settings: for tyro; `default` is the instance whose fields are overridden. All
+        options of the task family of an experiment may be given.
     """
     settings |= {"prog": program, "config": _SETTINGS}
+    settings |= {"registry": family_options.REGISTRY}
+    if "default" in settings:
+        settings["default"] = family_options.offering_all(
+            settings["default"], value_of("--environment", list(arguments))
+        )
     parser = tyro.extras.get_parser(target, **settings)
     options = list(parser._option_string_actions)  # tyro has no public list of them
     arguments = [_full_name(options, argument) for argument in arguments]

@@ -219,8 +219,9 @@ def test_spaces_hold_along_random_actions(name):
     assert jnp.isfinite(steps.reward).all()
 
 
-@named(set(envs.ENVIRONMENTS) - set(ONLY_VMAPPED))
+@every_environment
 def test_vmap_over_tasks_equals_a_loop(name):
+    """Of most robots, equals a batch that has the same task in all lanes."""
     batched = vmapped_trajectory(name)
     for index in range(4):
         jax.tree.map(
@@ -428,16 +429,17 @@ def test_half_cheetah_reward_is_the_published_one():
     np.testing.assert_allclose(steps.reward, expected, rtol=1e-5)
 
 
-def lived_through(name, action, num_chunks):
+def lived_through(name, action, num_chunks, tasks=None):
     """Trajectories of `num_chunks` chunks of STEPS steps, and the fastest part in each.
 
     Args:
       name: of a robot.
       action: `actions of the lanes [num_lanes, STEPS, ...], chunk -> actions`.
       num_chunks: how many.
+      tasks: of the lanes; those of `lanes` by default.
     """
-    env, _ = made(name)
-    keys, actions, tasks = lanes(name)
+    keys, actions, usual_tasks = lanes(name)
+    tasks = usual_tasks if tasks is None else tasks
     reset, unroll = programs(name, True)
     _, state = reset(keys, tasks)
     chunks, speeds = [], []
@@ -459,8 +461,14 @@ def test_an_episode_of_zero_actions_is_stable(name):
 
 @every_robot
 def test_energy_does_not_explode_under_random_actions(name):
-    """Eight robots, and eight bodies where the task is one, stay below 30 m/s."""
+    """Robots stay below 30 m/s, and so do bodies beyond those of training."""
+    _, tasks = made(name)
     roll = lambda actions, chunk: jnp.roll(actions, chunk, axis=1)
-    steps, speeds = lived_through(name, roll, 20)
-    assert not steps.info["diverged"].any()
-    assert max(speeds) < 30.0
+    samples = [tasks.train]
+    if name.endswith("_params"):
+        samples = [tasks.train, tasks.ood, tasks.ood]
+    for batch, sample in enumerate(samples):
+        keys = jax.random.split(jax.random.key(batch), num_lanes(name))
+        steps, speeds = lived_through(name, roll, 20, jax.jit(jax.vmap(sample))(keys))
+        assert not steps.info["diverged"].any()
+        assert max(speeds) < 30.0

@@ -9,7 +9,8 @@ import pytest
 from task_draws import assert_uniform, drawn
 
 import envs
-from envs.robots.bodies import usual_body
+from envs.adapters import BACKENDS, load_brax
+from envs.robots.bodies import Body, usual_body, with_body
 
 pytestmark = pytest.mark.xdist_group("robot_bodies")  # what is compiled is shared
 
@@ -117,6 +118,50 @@ def test_damped_joints_of_hoppers_turn_slower_by_the_same_torque():
 
 def test_hoppers_slide_less_far_where_friction_is_greater():
     assert_falls(hop([0.0] * 3, velocity=2.0, friction=EXPONENTS).x.pos[:, -1, 3, 0])
+
+
+def what_physics_read(system, backend):
+    """Of the hopper, as brax's code reads it: mass [4], inertia [4, 3], damping, [3].
+
+    And all of the friction, [5, 3]. `spring` and `positional` raise masses and moments
+    to powers (`brax/spring/pipeline.py`, `brax/com.py`).
+    """
+    inertia, friction = system.link.inertia, system.geom_friction
+    diagonal = jax.vmap(jnp.diagonal)(inertia.i)
+    if backend == "mjx":
+        mass, moments = system.body_mass[1:], system.body_inertia[1:]
+        return Body(mass, moments, system.dof_damping[3:], friction)
+    if backend == "generalized":
+        return Body(inertia.mass, diagonal, system.dof.damping[3:], friction)
+    return Body(
+        inertia.mass ** (1 - system.spring_mass_scale),
+        diagonal ** (1 - system.spring_inertia_scale),
+        system.link.constraint_ang_damping[1:],
+        friction,
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_each_physics_reads_the_parameters_of_the_body(backend):
+    hopper = load_brax("hopper", "Hopper", backend=backend)
+    body = Body(
+        mass=jnp.array([-3.0, 0.0, 1.0, 2.0]),
+        inertia=jnp.array([2.0, 1.0, 0.0, -1.0]),
+        damping=jnp.array([0.0, -2.0, 3.0]),
+        friction=jnp.array([1.0, -1.0]),  # of the floor and the foot
+    )
+    usual, other = (
+        what_physics_read(system, backend)
+        for system in (hopper.sys, with_body(hopper, body).sys)
+    )
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5)
+    close(other.mass, usual.mass * 1.5**body.mass)
+    close(other.inertia, usual.inertia * 1.5 ** body.inertia[:, None])
+    close(other.damping, usual.damping * 1.3**body.damping)
+    assert (usual.damping > 0).all()
+    times = np.ones((5, 3))
+    times[[0, 4], 0] = 1.5, 1 / 1.5
+    close(other.friction, usual.friction * times)
 
 
 @pytest.mark.parametrize("limit", [3.0, 1.0])

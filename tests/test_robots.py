@@ -1,14 +1,16 @@
 """Families of robots: rewards and tasks, with a stand-in for the physics."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fake_robot import FAKE_ROBOT
+from fake_robot import FAKE_ROBOT, FakeRobot
 from task_draws import assert_uniform, drawn
 
 import envs
-from envs.robots import robot
+from envs.robots import bodies, robot
 
 KEY = jax.random.key(0)
 
@@ -17,6 +19,9 @@ KEY = jax.random.key(0)
 def make_fake(monkeypatch):
     """`envs.make` of robots, without a robot."""
     monkeypatch.setattr(robot, "load_brax", lambda *_, **__: FAKE_ROBOT)
+    alike = bodies.Body(mass=np.zeros(1), inertia=None, damping=None, friction=None)
+    monkeypatch.setattr(bodies, "usual_body", lambda system: alike)
+    monkeypatch.setattr(bodies, "with_body", lambda brax_env, body: brax_env)
     return envs.make
 
 
@@ -49,6 +54,12 @@ REWARDS = [
     # 1.25 direction . v - 0.1 ||0.4 a||^2 + 5
     ("humanoid_direction", -np.pi / 2, 1.25 - 0.1 * 0.16 * 1.25 + 5.0),
     ("humanoid_direction", 0.0, 1.25 * 0.5 - 0.1 * 0.16 * 1.25 + 5.0),
+    # gym: -||tip - goal|| - ||a||^2; a triangle of sides 3, 4 and 5
+    ("reacher_goal", [0.2, -0.6], -0.5 - 1.25),
+    # rand_param_envs: v + 1 - 0.001 ||a||^2; gym: 1
+    ("walker_params", 0.0, 0.5 + 1.0 - 0.001 * 1.25),
+    ("hopper_params", 0.0, 0.5 + 1.0 - 0.001 * 1.25),
+    ("inverted_pendulum_params", 0.0, 1.0),
 ]
 
 
@@ -57,8 +68,16 @@ def test_reward_is_that_of_the_source(make_fake, name, task, expected):
     env, _ = make_fake(name)
     *_, reward, _, _, info = first_step(env, [0.5, -7.0], jnp.array(task))
     np.testing.assert_allclose(reward, expected, atol=1e-6)
-    assert info["x_velocity"] == 0.5
-    assert info["diverged"] == 0.0
+    measured = {"x_velocity": 0.5, "y_velocity": -1.0, "reward_dist": -0.5}
+    measured |= {"x_position": 0.5, "y_position": -1.0, "diverged": 0.0}
+    for scalar in info:
+        np.testing.assert_allclose(info[scalar], measured[scalar], rtol=1e-6)
+    assert "diverged" in info
+
+
+def test_every_family_of_robots_has_a_reward_that_is_tested():
+    robots = {name for name, where in envs.ENVIRONMENTS.items() if "robots" in where}
+    assert {name for name, *_ in REWARDS} == robots
 
 
 def test_numbers_in_an_action_that_are_none_count_as_zero(make_fake):
@@ -83,9 +102,10 @@ DIVERGING = [
 ]
 
 
-@pytest.mark.parametrize("action", [[1.0, 0.0], [0.0, 1.0]])  # not finite; too large
+# in the third step not finite, too far away, or too fast
+@pytest.mark.parametrize("action", [[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 @pytest.mark.parametrize(("name", "task", "still"), DIVERGING)
-def test_diverged_simulation_ends_counted_and_never_pays(
+def test_diverged_simulation_ends_counted_and_pays_no_more_than_to_stand_still(
     make_fake, name, task, still, action
 ):
     env, _ = make_fake(name, horizon=10)
@@ -99,6 +119,20 @@ def test_diverged_simulation_ends_counted_and_never_pays(
         assert info["diverged"] == (time == 3)
     np.testing.assert_array_equal(observation, before)
     np.testing.assert_allclose(reward, still * 8, rtol=1e-6)  # for steps 3 to 10
+    assert not truncated
+
+
+def test_robot_that_falls_ends_the_episode_with_an_ordinary_reward(make_fake):
+    env, _ = make_fake("ant_direction", horizon=10)
+    _, state = env.reset(KEY, 1.0)
+    for time in range(1, 4):
+        _, state, reward, terminated, truncated, info = env.step(
+            KEY, state, jnp.array([-1.0, 0.0]), 1.0
+        )
+        assert bool(terminated) == (time == 3)
+        np.testing.assert_allclose(reward, -1.0 - 0.005 + 0.05, rtol=1e-6)
+        assert info["diverged"] == 0.0
+    assert state.simulator.metrics["x_position"] == -3.0  # the step has been made
     assert not truncated
 
 
@@ -175,8 +209,53 @@ def test_options_out_of_range_name_the_mend(make_fake, option, value, mend):
     assert "\n" not in str(error.value)
 
 
+@pytest.fixture
+def make_new(monkeypatch):
+    """`make_fake` of a robot that has drawn no states yet."""
+    new = FakeRobot()
+    monkeypatch.setattr(robot, "load_brax", lambda *_, **__: new)
+    return envs.make
+
+
+def test_making_a_robot_compiles_nothing(make_new, caplog):
+    compiled = lambda: [line for line in caplog.messages if "ompil" in line]
+    with jax.log_compiles():
+        env, _ = make_new("ant_velocity", physics_step=0.5)
+        assert not compiled()
+        env.reset(KEY, 0.0)
+        assert compiled()
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda reset: jax.jit(lambda key, task: jax.vmap(reset)(key[None], task[None])),
+        lambda reset: functools.partial(jax.eval_shape, reset),
+    ],
+    ids=["vmap", "eval_shape"],
+)
+def test_states_to_start_in_may_be_drawn_while_a_function_is_traced(
+    make_new, transform
+):
+    env, _ = make_new("ant_velocity")
+    with jax.checking_leaks():
+        transform(env.reset)(KEY, jnp.float32(0.0))
+    observation, _ = env.reset(KEY, jnp.float32(0.0))
+    inside, _ = jax.jit(env.reset)(KEY, jnp.float32(0.0))
+    np.testing.assert_array_equal(observation, inside)
+    assert observation[1] > 0.0
+
+
+def test_families_share_a_robot_of_equal_physics(make_fake):
+    step = {"physics_step": 0.25}
+    first, second = make_fake("ant_velocity", **step), make_fake("ant_goal", **step)
+    other, _ = make_fake("ant_velocity", physics_step=0.5)
+    assert first[0]._env is second[0]._env
+    assert first[0]._env is not other._env
+
+
 def test_episodes_start_in_states_that_the_robot_drew_itself(make_fake):
     env, _ = make_fake("ant_velocity")
-    starts = set(np.asarray(drawn(lambda key: env.reset(key, 0.0)[0]))[:, 2].tolist())
+    starts = set(np.asarray(drawn(lambda key: env.reset(key, 0.0)[0]))[:, 1].tolist())
     assert len(starts) == 256
     assert 0.0 <= min(starts) and max(starts) <= 1e-3

@@ -5,8 +5,10 @@ orientation of its torso, its joints and all velocities, [27]. `info` has `x_vel
 and `y_velocity`, the mean velocity (v_x, v_y) of the torso over the step, `x_position`
 and `y_position`, and what `robot.make_robot` says of all robots.
 
-All but `goal` end where the torso is lower than 0.2 m or higher than 1 m, as in the
-public code: an ant on its back has fallen.
+An episode ends where the centre of the torso is lower than 0.2 m or higher than 1 m, in
+`velocity` and `direction` as in the code of Finn et al., in `any_direction` as in that
+of Rakelly et al. (Rothfuss et al. have 0 for 0.2), and in `goal` never. The torso is a
+ball of radius 0.25 m: an ant that lies on its back goes on.
 
 Brax has no contact forces. The rewards of the sources have a cost of them, of at most
 0.0005 for each of their numbers (six for each body), and their ants observe them.
@@ -28,7 +30,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from envs.robots.robot import Robot, make_robot
+from envs.robots.robot import Robot, make_robot, velocity_along
 from envs.tasks import (
     TaskDistribution,
     any_angle,
@@ -102,9 +104,7 @@ def any_direction(
     """
 
     def reward(angle, action, metrics):
-        ahead = jnp.cos(angle) * metrics["x_velocity"]
-        aside = jnp.sin(angle) * metrics["y_velocity"]
-        return ahead + aside - 0.5 * jnp.sum(action**2) + 1.0
+        return velocity_along(angle, metrics) - 0.5 * jnp.sum(action**2) + 1.0
 
     env = make_robot(ANT, reward, lambda angle: 1.0, horizon, backend, physics_step)
     return env, any_angle()
@@ -117,7 +117,7 @@ def goal(
 
     The reward of a step is -(|x - goal_x| + |y - goal_y|) - 0.1 ||a||^2, with the
     position of the torso after the step; no bonus for surviving. The ant observes where
-    it is as well, [29], and an episode has no terminal state, not even on the back.
+    it is as well, [29], and an episode has no terminal state.
     Rewards and goals are those of Rakelly et al. but for the contact forces.
 
     Goals are uniform on the disc of radius 3 for training and test, and out of

@@ -55,11 +55,11 @@ def make_bodies(
     [-log_scale_limit, log_scale_limit] and independent of all others, for training and
     test. Out of distribution every |u| is up to 1 beyond the limit, with either sign.
 
-    Three things differ from the public code. Inertia has one multiplier a link instead
-    of one for each axis: a planar robot turns about one axis. Of a geometry's friction
-    only the sliding one is varied; the physics here have no other. And what cannot act
-    (a geometry that touches nothing, the inertia of a cart on a rail) is left out of
-    the task.
+    Four things differ from the public code. The walker's step has 0.008 s, not 0.01.
+    Inertia has one multiplier a link instead of one for each axis: a planar robot turns
+    about one axis. Of a geometry's friction only the sliding one is varied; the physics
+    here have no other. And what cannot act (a geometry that touches nothing, the
+    inertia of a cart on a rail) is left out of the task.
 
     The backends differ in what a parameter is. In `generalized` and `mjx` they are
     MuJoCo's, and as in that code the constraint solver's scales, which MuJoCo derives
@@ -81,7 +81,8 @@ def make_bodies(
     References:
       Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),
       https://arxiv.org/abs/1810.06784, and the public code that it uses,
-      https://github.com/dennisl88/rand_param_envs, `base.py`.
+      https://github.com/dennisl88/rand_param_envs, `base.py`,
+      `hopper_rand_params.py` and `walker_rand_params.py`.
     """
     limit = checked_number("log_scale_limit", log_scale_limit, minimum=0.0)
     env = make_robot(

@@ -20,7 +20,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from envs.robots.robot import Robot, make_robot
+from envs.robots.robot import Robot, make_robot, velocity_along
 from envs.tasks import TaskDistribution, any_angle
 
 HUMANOID = Robot("humanoid", "Humanoid", metrics=("x_velocity", "y_velocity"))
@@ -39,9 +39,8 @@ def direction(
     """
 
     def reward(angle, action, metrics):
-        ahead = jnp.cos(angle) * metrics["x_velocity"]
-        aside = jnp.sin(angle) * metrics["y_velocity"]
-        return 1.25 * (ahead + aside) - 0.1 * jnp.sum((0.4 * action) ** 2) + 5.0
+        progress = 1.25 * velocity_along(angle, metrics)
+        return progress - 0.1 * jnp.sum((0.4 * action) ** 2) + 5.0
 
     env = make_robot(
         HUMANOID, reward, lambda angle: 5.0, horizon, backend, physics_step

@@ -26,9 +26,10 @@ def goal(
 ) -> tuple[Any, TaskDistribution]:
     """Reach an unknown place; the task is the goal in m, [2].
 
-    The reward of a step is -||tip - goal|| - ||a||^2, that of gym's Reacher-v2. Goals
-    are uniform on the disc of radius 0.15 for training and test, and on the ring around
-    it out of distribution, up to 0.2: together they are gym's. Options:
+    The reward of a step is -||tip - goal|| - ||a||^2, with the tip where it is after
+    the step; gym's Reacher-v2 has the same with the tip where it was before. Goals are
+    uniform on the disc of radius 0.15 for training and test, and on the ring around it
+    out of distribution, up to 0.2: together they are gym's. Options:
     `robot.make_robot`.
     """
 

@@ -1,13 +1,14 @@
 """What the families of all robots share: how a robot is made, and paid."""
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from envs.adapters import BACKENDS, from_brax, load_brax, starting_states
+from envs.adapters import BACKENDS, from_brax, load_brax
 from envs.options import checked_choice, checked_integer, checked_physics_step
 
 
@@ -37,11 +38,13 @@ def make_robot(
     All families of robots have these in common:
 
     - Actions are clipped to [-1, 1]; what is not a number counts as 0.
-    - An episode ends where brax's robot says so, if it does (an ant on its back), and
-      where the simulation diverges: a value that is not finite, or a coordinate or
-      velocity beyond 1e4. The observation then stays the last one, and the reward is
-      that of standing still for the rest of the episode where that is a loss and zero
-      where it is not, so that diverging never pays.
+    - An episode ends where brax's robot says so, if it does (a hopper that falls), and
+      where the simulation diverges: a value that is not finite, or a generalized
+      coordinate or velocity beyond 1e4. The observation then stays the last one, and
+      the reward is that of standing still for the rest of the episode where that is a
+      loss and zero where it is not. So to diverge is never better than to stand still
+      where the episode began; it is better than what is worse than that, such as to run
+      the wrong way.
     - `info` has `diverged`, 1.0 in such a step and 0.0 in all others, beside the
       `metrics` of the robot.
     - Where the task is in the reward alone, an episode starts in one of 256 states that
@@ -70,7 +73,8 @@ def make_robot(
     options = dict(robot.options)
     brax_env = load_brax(robot.module, robot.name, backend=backend, **options)
     if physics_step is not None:
-        brax_env = _with_physics_step(brax_env, physics_step)
+        num_steps = checked_physics_step(physics_step, float(brax_env.dt))
+        brax_env = _with_physics_steps(brax_env, num_steps)
     return from_brax(
         brax_env,
         reward=reward,
@@ -79,16 +83,22 @@ def make_robot(
         ),
         horizon=horizon,
         metrics=robot.metrics,
-        starts=None if vary else starting_states(brax_env),
         vary=vary,
         observe=observe,
     )
 
 
-def _with_physics_step(brax_env: Any, physics_step: float) -> Any:
-    """As many steps of the physics as fit a control step, which stays as it is."""
-    num_steps = checked_physics_step(physics_step, control_step=float(brax_env.dt))
+def velocity_along(angle: jax.Array, metrics: dict[str, jax.Array]) -> jax.Array:
+    """The velocity in m/s, [], in the direction at `angle` from ahead in rad, []."""
+    ahead = jnp.cos(angle) * metrics["x_velocity"]
+    aside = jnp.sin(angle) * metrics["y_velocity"]
+    return ahead + aside
+
+
+@functools.cache
+def _with_physics_steps(brax_env: Any, number: int) -> Any:
+    """With so many steps of the physics in a control step, which stays as long."""
     changed = copy.copy(brax_env)
-    changed.sys = brax_env.sys.tree_replace({"opt.timestep": brax_env.dt / num_steps})
-    changed._n_frames = num_steps  # brax has no other way to change it
+    changed.sys = brax_env.sys.tree_replace({"opt.timestep": brax_env.dt / number})
+    changed._n_frames = number  # brax has no other way to change it
     return changed

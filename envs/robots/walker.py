@@ -10,7 +10,7 @@ References:
   Rothfuss et al., ProMP: Proximal Meta-Policy Search (2019),
   https://arxiv.org/abs/1810.06784, and its public code,
   https://github.com/jonasrothfuss/ProMP, `walker2d_rand_vel.py` and
-  `walker2d_rand_direc.py`, whose steps are twice as long.
+  `walker2d_rand_direc.py`, whose steps are twice as long, 0.016 s.
 """
 
 from typing import Any
