@@ -125,7 +125,7 @@ def _our_scores(stored: Stored, family: str, agent: str) -> list[str]:
     scores = oracle_normalized(score.mean(axis=(0, 1)), *ends)
     low, high = oracle_normalized_interval(score, *references)
     return [
-        f"{mean:.0f}% ({lower:.0f}, {upper:.0f})"
+        f"{mean:z.0f}% ({lower:z.0f}, {upper:z.0f})"
         for mean, lower, upper in zip(scores, low, high, strict=True)
     ]
 
