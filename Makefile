@@ -16,16 +16,23 @@ PIP := -m pip --disable-pip-version-check -qq install
 SOURCES := requirements.lock requirements.txt setup.cfg pyproject.toml
 FINGERPRINT := $(shell { echo $(PYTHON) $(JAX) "$(CURDIR)"; cat $(SOURCES); } | cksum)
 
-.PHONY: help demo test lint format lock clean venv
+FILMS := notebooks/02_robots.ipynb
+
+.PHONY: help demo test test-robots lint format lock clean venv
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: venv ## train MAML on the point task and compare it with the paper
 	@$(BIN)/python -m experiments.demo
 
-test: lint ## run ruff and all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: lint ## run ruff and the tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not robots" \
+	  --ignore $(FILMS)
+
+test-robots: venv ## run the tests that simulate every robot, and their notebook
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m robots tests
+	@$(BIN)/python -m pytest $(FILMS)
 
 lint: venv ## check style and formatting
 	@$(BIN)/ruff check .

@@ -38,20 +38,25 @@ SIMULATED = (
     "walker_params",
 )
 ONLY_VMAPPED = set(SIMULATED) - {"inverted_pendulum_params"}  # not one by one
+# simulated by `make test-robots` alone: they compile for minutes
+AT_LENGTH = (
+    "half_cheetah_velocity",
+    "humanoid_direction",
+    "reacher_goal",
+    "walker_params",
+)
+
+
+def marks(name):
+    """One worker of pytest-xdist compiles all of a robot."""
+    group = [pytest.mark.xdist_group(name)] if name in SIMULATED else []
+    return group + ([pytest.mark.robots] if name in AT_LENGTH else [])
 
 
 def named(names):
-    """Parametrizes by names; one worker of pytest-xdist compiles all of a robot."""
-    group = lambda name: name if name in SIMULATED else None
-    return pytest.mark.parametrize(
-        "name",
-        [
-            pytest.param(name, marks=pytest.mark.xdist_group(group(name)))
-            if group(name)
-            else name
-            for name in sorted(names)
-        ],
-    )
+    """Parametrizes by names."""
+    params = [pytest.param(name, marks=marks(name)) for name in sorted(names)]
+    return pytest.mark.parametrize("name", params)
 
 
 every_environment = named(envs.ENVIRONMENTS)
@@ -281,13 +286,10 @@ def test_extreme_actions_give_finite_observations_and_rewards(name):
         assert jnp.isfinite(steps.reward).all()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name in sorted(envs.ENVIRONMENTS)
-        if isinstance(made(name)[0].action_space, spaces.Box)
-    ],
+@named(
+    name
+    for name in envs.ENVIRONMENTS
+    if name in SIMULATED or isinstance(made(name)[0].action_space, spaces.Box)
 )
 def test_actions_beyond_the_box_count_as_its_edge(name):
     key, actions, task = lane(name, 0)
@@ -346,9 +348,7 @@ def test_task_draws_have_one_structure_and_differ(name):
         assert shapes == jax.tree.map(lambda leaf: leaf.shape, expected)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in sorted(envs.ENVIRONMENTS) if made(name)[1].ood]
-)
+@named(name for name in envs.ENVIRONMENTS if name in SIMULATED or made(name)[1].ood)
 def test_out_of_distribution_tasks_lie_outside_those_of_training(name):
     _, tasks = made(name)
     train, outside = draws(tasks.train), draws(tasks.ood)
@@ -420,6 +420,8 @@ def test_the_physics_of_every_robot_is_tested(name):
     assert module_of(name) in map(module_of, SIMULATED)
 
 
+@pytest.mark.robots
+@pytest.mark.xdist_group("half_cheetah_velocity")
 def test_half_cheetah_reward_is_the_published_one():
     """Finn et al. (2017): -|velocity - target| - 0.05 ||action||^2."""
     _, actions, targets = lanes("half_cheetah_velocity")

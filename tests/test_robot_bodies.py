@@ -104,18 +104,22 @@ def test_poles_of_greater_inertia_are_turned_less():
     assert_falls(np.abs(turned))
 
 
+@pytest.mark.robots
 def test_heavier_feet_of_hoppers_turn_slower_by_the_same_torque():
     assert_falls(np.abs(hop([0.0, 0.0, 1.0], mass=EXPONENTS).qd[:, 2, 5]))
 
 
+@pytest.mark.robots
 def test_hoppers_of_greater_inertia_turn_slower_by_the_same_torque():
     assert_falls(np.abs(hop([0.0, 0.0, 1.0], inertia=EXPONENTS).qd[:, 2, 5]))
 
 
+@pytest.mark.robots
 def test_damped_joints_of_hoppers_turn_slower_by_the_same_torque():
     assert_falls(np.abs(hop([0.0, 0.0, 1.0], damping=EXPONENTS).qd[:, 2, 5]))
 
 
+@pytest.mark.robots
 def test_hoppers_slide_less_far_where_friction_is_greater():
     assert_falls(hop([0.0] * 3, velocity=2.0, friction=EXPONENTS).x.pos[:, -1, 3, 0])
 
