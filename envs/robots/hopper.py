@@ -11,10 +11,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from envs.robots.bodies import BODY_LIMIT, make_bodies
+from envs.robots.bodies import BODY_LIMIT
 from envs.robots.robot import Robot, make_robot
-from envs.robots.upright import paid_to_walk
-from envs.tasks import TaskDistribution, either_direction, uniform
+from envs.robots.upright import paid_to_walk, walk_either_way, walk_with_body
+from envs.tasks import TaskDistribution, uniform
 
 HOPPER = Robot("hopper", "Hopper", metrics=("x_velocity",))
 
@@ -49,11 +49,7 @@ def direction(
     directions are equally likely; there are no others to hold out, and
     `tasks.fixed["directions"]` is each of them once, [2]. Options: `robot.make_robot`.
     """
-    reward = paid_to_walk(lambda direction, velocity: direction * velocity)
-    env = make_robot(
-        HOPPER, reward, lambda direction: 1.0, horizon, backend, physics_step
-    )
-    return env, either_direction()
+    return walk_either_way(HOPPER, horizon, backend, physics_step)
 
 
 def params(
@@ -67,7 +63,4 @@ def params(
     The reward of a step is v + 1 - 0.001 ||a||^2, as in the public code of the
     literature's bodies (`bodies.make_bodies`). Options: `bodies.make_bodies`.
     """
-    reward = paid_to_walk(lambda body, velocity: velocity)
-    return make_bodies(
-        HOPPER, reward, 1.0, log_scale_limit, horizon, backend, physics_step
-    )
+    return walk_with_body(HOPPER, log_scale_limit, horizon, backend, physics_step)

@@ -1,10 +1,14 @@
-"""The reward of robots that walk upright, as gym has it for its hopper and walker."""
+"""What robots that walk upright share: gym's hopper and walker are paid alike."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from envs.robots.bodies import make_bodies
+from envs.robots.robot import Robot, make_robot
+from envs.tasks import TaskDistribution, either_direction
 
 
 def paid_to_walk(
@@ -17,3 +21,29 @@ def paid_to_walk(
         return paid + alive - 1e-3 * jnp.sum(action**2)
 
     return reward
+
+
+def walk_either_way(robot: Robot, *settings: Any) -> tuple[Any, TaskDistribution]:
+    """Paid direction * v + 1 - 0.001 ||a||^2; the task is the direction, -1 or 1.
+
+    Args:
+      robot: which one.
+      *settings: `horizon`, `backend` and `physics_step` of `make_robot`.
+    """
+    reward = paid_to_walk(lambda direction, velocity: direction * velocity)
+    env = make_robot(robot, reward, lambda direction: 1.0, *settings)
+    return env, either_direction()
+
+
+def walk_with_body(
+    robot: Robot, log_scale_limit: float, *settings: Any
+) -> tuple[Any, TaskDistribution]:
+    """Paid v + 1 - 0.001 ||a||^2; the task is a `bodies.Body`.
+
+    Args:
+      robot: which one.
+      log_scale_limit: as in `make_bodies`.
+      *settings: as in `walk_either_way`.
+    """
+    reward = paid_to_walk(lambda body, velocity: velocity)
+    return make_bodies(robot, reward, 1.0, log_scale_limit, *settings)
