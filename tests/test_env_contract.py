@@ -428,6 +428,21 @@ def test_half_cheetah_reward_is_the_published_one():
     np.testing.assert_allclose(steps.reward, expected, rtol=1e-5)
 
 
+@pytest.mark.xdist_group("ant_velocity")
+def test_ant_reward_is_that_of_the_public_code():
+    """Rakelly et al. (2019): minus the distance along both axes - 0.1 ||action||^2."""
+    env, tasks = envs.make("ant_goal", horizon=HORIZON)
+    key = jax.random.key(0)
+    goal, action = tasks.train(key), env.action_space.sample(key)
+    _, state = env.reset(key, goal)
+    step = jax.jit(env.step, compiler_options=FAST_COMPILE)
+    observation, _, reward, _, _, info = step(key, state, action, goal)
+    position = jnp.stack([info["x_position"], info["y_position"]])
+    np.testing.assert_allclose(position, observation[:2], rtol=1e-5)
+    expected = -jnp.sum(jnp.abs(position - goal)) - 0.1 * jnp.sum(action**2)
+    np.testing.assert_allclose(reward, expected, rtol=1e-5)
+
+
 def lived_through(name, action, num_chunks, tasks=None):
     """Trajectories of `num_chunks` chunks of STEPS steps, and the fastest part in each.
 
