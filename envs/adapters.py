@@ -154,6 +154,12 @@ def quiet_mujoco():
         mujoco.set_mju_user_warning(handler)
 
 
+@functools.cache
+def _step_traced_once(brax_env):
+    """Its step: a program steps in many places, and tracing a simulator takes long."""
+    return jax.jit(brax_env.step, inline=True)
+
+
 class _GymnaxEnvironment:
     def __init__(self, gymnax_env, params_from_task, horizon, action_in_task):
         default = gymnax_env.default_params
@@ -227,7 +233,7 @@ class _BraxEnvironment:
         action = jnp.clip(jnp.where(jnp.isnan(action), 0.0, action), -1.0, 1.0)
         before = state.simulator
         with _without_warnings():
-            after = self._in_task(task).step(_copied(before), action)
+            after = self._simulate(before, action, task)
         diverged = _is_diverged(after)
         after = jax.tree.map(
             lambda old, new: jnp.where(diverged, old, new), before, after
@@ -244,6 +250,11 @@ class _BraxEnvironment:
         truncated = time >= self.horizon
         observation = self._observe(after.obs)
         return observation, TimedState(after, time), reward, terminated, truncated, info
+
+    def _simulate(self, state, action, task):
+        if self._vary is None:
+            return _step_traced_once(self._env)(state, action)
+        return self._in_task(task).step(_copied(state), action)
 
     def _in_task(self, task):
         return self._env if self._vary is None else self._vary(self._env, task)
