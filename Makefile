@@ -27,11 +27,11 @@ demo: venv ## train MAML on the point task and compare it with the paper
 	@$(BIN)/python -m experiments.demo
 
 test: lint ## run ruff and the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not robots" \
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not robots" \
 	  --ignore $(FILMS)
 
 test-robots: venv ## run the tests that simulate every robot, and their notebook
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m robots tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m robots tests
 	@$(BIN)/python -m pytest $(FILMS)
 
 lint: venv ## check style and formatting

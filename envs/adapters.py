@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 
 BACKENDS = ("spring", "positional", "generalized", "mjx")  # brax's physics
-_COMPILE_FAST = {"xla_backend_optimization_level": 0}  # for what runs once
+COMPILE_FAST = {"xla_backend_optimization_level": 0}  # for what runs once
 _DIVERGED = 1e4  # m, m/s, rad or rad/s; no robot gets there by moving
 
 
@@ -110,7 +110,7 @@ def starting_states(brax_env: Any, number: int = 256) -> Any:
       brax_env: whose `reset` draws them.
       number: how many.
     """
-    reset = jax.jit(jax.vmap(brax_env.reset), compiler_options=_COMPILE_FAST)
+    reset = jax.jit(jax.vmap(brax_env.reset), compiler_options=COMPILE_FAST)
     with _without_warnings(), jax.ensure_compile_time_eval():
         return jax.device_get(reset(jax.random.split(jax.random.key(0), number)))
 

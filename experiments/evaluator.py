@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from metarl_jax.types import Params, Rollout, Task
 
 _DRAWN_TASKS = 4
 _DRAWN_EPISODES = 5
+_COMPILE_FAST = {"xla_backend_optimization_level": 0}  # for what runs once
 
 
 class Evaluation(NamedTuple):
@@ -164,7 +166,7 @@ def _draw_trajectories(
     key = jax.random.key(experiment.evaluation.seed)
     tasks = jax.tree.map(lambda leaf: leaf[:_DRAWN_TASKS], tasks)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=_COMPILE_FAST)
     def example_trials(params: Params, tasks: Task, numbers: tuple) -> Rollout:
         algorithm = problem.with_numbers(numbers)
         return evaluation.example_trials(key, algorithm, params, tasks, _DRAWN_EPISODES)

@@ -25,6 +25,9 @@ quick_jit = partial(
     },
 )
 
+# likewise, for the environment of commands
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+
 
 class CountdownState(NamedTuple):
     time: jax.Array

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probe
 import pytest
 from gymnax.environments import spaces
 
@@ -134,7 +135,7 @@ def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env=os.environ,
+        env=os.environ | probe.QUICK,
         capture_output=True,
         text=True,
         timeout=300,

@@ -48,9 +48,6 @@ SMALL = [
 ]
 # E-MAML compares tasks: one task alone is refused, once the program is traced
 ONE_FAILS = ["point:e_maml", "--tasks=1,2", "--repeats=2", *SMALL]
-QUICK_XLA = (  # compiles in half the time
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-)
 FOUR_TASKS = Combination("maml_point", 4, None, None, 1)
 MEASUREMENT = Measurement(
     devices_in_use=2,
@@ -85,7 +82,7 @@ def start(*arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "experiments.benchmark", *arguments],
         cwd=ROOT,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "XLA_FLAGS": QUICK_XLA},
+        env=os.environ | probe.QUICK | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

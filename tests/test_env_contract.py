@@ -19,13 +19,12 @@ from gymnax.environments import spaces
 from jax.flatten_util import ravel_pytree
 
 import envs
+from envs.adapters import COMPILE_FAST
 from envs.robots import robot
 from envs.wrappers import TaskInObservation
 
 HORIZON = 5
 STEPS = 2 * HORIZON
-# a robot's programs run for moments and compile for long
-FAST_COMPILE = {"xla_backend_optimization_level": 0}
 
 # one family of each robot: that with the most of its physics in the task
 SIMULATED = (
@@ -44,14 +43,9 @@ AT_LENGTH = ("humanoid_direction", "reacher_goal", "walker_params")
 ON_DISCS = ("reacher_goal",)
 
 
-def marks(name):
-    """One worker of pytest-xdist compiles all of a robot."""
-    group = [pytest.mark.xdist_group(name)] if name in SIMULATED else []
-    return group + ([pytest.mark.robots] if name in AT_LENGTH else [])
-
-
 def named(names):
     """Parametrizes by names."""
+    marks = lambda name: [pytest.mark.robots] if name in AT_LENGTH else []
     params = [pytest.param(name, marks=marks(name)) for name in sorted(names)]
     return pytest.mark.parametrize("name", params)
 
@@ -106,7 +100,7 @@ def programs(name, vmapped):
     reset, unroll = env.reset, functools.partial(unrolled, env)
     if vmapped:
         reset, unroll = jax.vmap(reset), jax.vmap(unroll)
-    options = {"compiler_options": FAST_COMPILE}
+    options = {"compiler_options": COMPILE_FAST}
     return jax.jit(reset, **options), jax.jit(unroll, **options)
 
 
@@ -418,7 +412,6 @@ def test_the_physics_of_every_robot_is_tested(name):
     assert module_of(name) in map(module_of, SIMULATED)
 
 
-@pytest.mark.xdist_group("half_cheetah_velocity")
 def test_half_cheetah_reward_is_the_published_one():
     """Finn et al. (2017): -|velocity - target| - 0.05 ||action||^2."""
     _, actions, targets = lanes("half_cheetah_velocity")
@@ -428,14 +421,13 @@ def test_half_cheetah_reward_is_the_published_one():
     np.testing.assert_allclose(steps.reward, expected, rtol=1e-5)
 
 
-@pytest.mark.xdist_group("ant_velocity")
 def test_ant_reward_is_that_of_the_public_code():
     """Rakelly et al. (2019): minus the distance along both axes - 0.1 ||action||^2."""
     env, tasks = envs.make("ant_goal", horizon=HORIZON)
     key = jax.random.key(0)
     goal, action = tasks.train(key), env.action_space.sample(key)
     _, state = env.reset(key, goal)
-    step = jax.jit(env.step, compiler_options=FAST_COMPILE)
+    step = jax.jit(env.step, compiler_options=COMPILE_FAST)
     observation, _, reward, _, _, info = step(key, state, action, goal)
     position = jnp.stack([info["x_position"], info["y_position"]])
     np.testing.assert_allclose(position, observation[:2], rtol=1e-5)

@@ -9,13 +9,10 @@ import pytest
 from task_draws import assert_uniform, drawn
 
 import envs
-from envs.adapters import BACKENDS, load_brax
+from envs.adapters import BACKENDS, COMPILE_FAST, load_brax
 from envs.robots.bodies import Body, usual_body, with_body
 
-pytestmark = pytest.mark.xdist_group("robot_bodies")  # what is compiled is shared
-
 KEY = jax.random.key(0)
-FAST_COMPILE = {"xla_backend_optimization_level": 0}
 EXPONENTS = jnp.array([-3.0, 0.0, 3.0])
 
 
@@ -57,7 +54,7 @@ def program(name, num_steps):
         return jax.lax.scan(step, state, length=num_steps)[1]
 
     across = jax.vmap(states, in_axes=(0, None, None))
-    return jax.jit(across, compiler_options=FAST_COMPILE)
+    return jax.jit(across, compiler_options=COMPILE_FAST)
 
 
 def pushed_cart(**exponents):

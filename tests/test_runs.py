@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import probe
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,7 @@ def command(*arguments, **settings):
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | probe.QUICK | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import probe
 import pytest
 
 import experiments
@@ -32,7 +33,9 @@ def time_to_return(out, *arguments):
             *(*settings, "--iterations-per-evaluation=1", *arguments),
         ],
         cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "XDG_CACHE_HOME": str(out)},
+        env=os.environ
+        | probe.QUICK
+        | {"JAX_NUM_CPU_DEVICES": "1", "XDG_CACHE_HOME": str(out)},
         capture_output=True,
         text=True,
         timeout=300,
