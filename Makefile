@@ -26,6 +26,7 @@ help: ## list the commands
 demo: venv ## train MAML on the point task and compare it with the paper
 	@$(BIN)/python -m experiments.demo
 
+# programs and fixtures of a file are shared: one worker runs them
 test: lint ## run ruff and the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not robots" \
 	  --ignore $(FILMS)

@@ -253,7 +253,7 @@ class _BraxEnvironment:
 
     def _simulate(self, state, action, task):
         if self._vary is None:
-            return _step_traced_once(self._env)(state, action)
+            return _step_traced_once(self._env)(_copied(state), action)
         return self._in_task(task).step(_copied(state), action)
 
     def _in_task(self, task):

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from envs.adapters import COMPILE_FAST
 from envs.tasks import without_number
 from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
 from experiments.run_directory import RunDirectory
@@ -24,7 +25,6 @@ from metarl_jax.types import Params, Rollout, Task
 
 _DRAWN_TASKS = 4
 _DRAWN_EPISODES = 5
-_COMPILE_FAST = {"xla_backend_optimization_level": 0}  # for what runs once
 
 
 class Evaluation(NamedTuple):
@@ -166,7 +166,7 @@ def _draw_trajectories(
     key = jax.random.key(experiment.evaluation.seed)
     tasks = jax.tree.map(lambda leaf: leaf[:_DRAWN_TASKS], tasks)
 
-    @partial(jax.jit, compiler_options=_COMPILE_FAST)
+    @partial(jax.jit, compiler_options=COMPILE_FAST)
     def example_trials(params: Params, tasks: Task, numbers: tuple) -> Rollout:
         algorithm = problem.with_numbers(numbers)
         return evaluation.example_trials(key, algorithm, params, tasks, _DRAWN_EPISODES)

@@ -70,7 +70,7 @@ class Learner(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """What RL^2 was tuned in, by trying few values in few cells."""
+    """What RL^2 was tuned in, by trying few values in few cells, with the GRU."""
 
     trace_decay: float  # further where what exploring is worth shows late
     entropy_coefficient: float
@@ -81,9 +81,13 @@ class Rates(NamedTuple):
 _SHORT = Rates(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
 _RATES = {
     "bandit-n100-k5": Rates(0.97, entropy_coefficient=0.01, value_coefficient=20.0),
-    "bandit-n100-*": Rates(0.97, 0.01, learning_rate=2e-3, value_coefficient=20.0),
+    "bandit-n100-*": Rates(
+        0.97, entropy_coefficient=0.01, learning_rate=2e-3, value_coefficient=20.0
+    ),
     "bandit-*": Rates(trace_decay=0.97, entropy_coefficient=0.03),
-    "mdp-N10": Rates(0.95, 0.03, learning_rate=2e-3, value_coefficient=20.0),
+    "mdp-N10": Rates(
+        0.95, entropy_coefficient=0.03, learning_rate=2e-3, value_coefficient=20.0
+    ),
     "mdp-*": Rates(trace_decay=0.95, entropy_coefficient=0.03, learning_rate=2e-3),
     "gridnavi": Rates(trace_decay=0.97, entropy_coefficient=0.01),
 }

@@ -135,7 +135,7 @@ class TaskAxis:
         chunk = self._chunk(_length(batch))
         chunks = batch if chunk == 1 else _split(batch, chunk)
         total_of = fn if chunk == 1 else lambda entries: _sum(jax.vmap(fn)(entries))
-        total_of = jax.jit(total_of, inline=True)  # is traced once for both uses
+        total_of = jax.jit(total_of, inline=True)  # traced once, for shapes and scan
         first = jax.tree.map(lambda leaf: leaf[0], chunks)
         zero = jax.tree.map(
             lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),

@@ -25,7 +25,7 @@ quick_jit = partial(
     },
 )
 
-# likewise, for the environment of commands
+# quick_jit for commands: in their environment
 QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 

@@ -72,7 +72,7 @@ def problem(kind):
 def small(kind, **options):
     if kind is EsMamlConfig:
         options = {"population_size": 4} | options
-    if kind is ImamlConfig:  # linear systems that float32 solves
+    if kind is ImamlConfig:  # I + H / lambda is well conditioned
         options = {"inner_step_sizes": (0.1, 0.05)} | options
     if kind is Rl2Config:
         return Rl2Config(**{"num_episodes": 3, "memory": GruConfig(4)} | options)

@@ -40,7 +40,7 @@ def compare(*arguments):
     return process.returncode, out, errors
 
 
-def small(out, rows, num_seeds=1):
+def small(out, rows, num_seeds=2):
     return (
         "point",
         f"--rows={rows}",
@@ -51,7 +51,7 @@ def small(out, rows, num_seeds=1):
 
 
 def planned(out, rows):
-    return plan(Options("point", rows, budget=STEPS, num_seeds=1, out=out))[1]
+    return plan(Options("point", rows, budget=STEPS, num_seeds=2, out=out))[1]
 
 
 def written(folder):
@@ -90,7 +90,7 @@ def test_row_of_another_configuration_is_refused_and_left_out_of_the_table(tmp_p
     for name in ("maml", "fomaml"):
         results.record_failure(name, "for a test")
     config = tmp_path / "maml" / "config.json"
-    config.write_text(config.read_text().replace('"num_seeds": 1', '"num_seeds": 3'))
+    config.write_text(config.read_text().replace('"num_seeds": 2', '"num_seeds": 3'))
     assert names_of_rows(results.table()) == ["fomaml"]
     with pytest.raises(ValueError, match="maml holds another configuration"):
         results.prepare(["maml"])

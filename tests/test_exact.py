@@ -197,7 +197,8 @@ def estimates(case, log2_episodes, num_keys):
         return {name: gradient(name) for name in case.surrogates}
 
     keys = jax.random.split(jax.random.key(0), num_keys)
-    compiled = probe.quick_jit if log2_episodes < 15 else jax.jit  # or slow to run
+    few = log2_episodes < 15  # which take longer to compile than to run
+    compiled = probe.quick_jit if few else jax.jit
     return compiled(lambda keys: jax.lax.map(estimate, keys))(keys)
 
 

@@ -30,6 +30,26 @@ def first_step(env, action, task):
     return env.step(KEY, state, jnp.array(action), task)
 
 
+def test_physics_is_traced_once_for_all_families_and_programs(make_fake, monkeypatch):
+    class Counting(FakeRobot):
+        traced = 0
+
+        def step(self, state, action):
+            self.traced += 1
+            return super().step(state, action)
+
+    counting = Counting()
+    monkeypatch.setattr(robot, "load_brax", lambda *_, **__: counting)
+    for family, task in (
+        ("half_cheetah_velocity", 1.5),
+        ("half_cheetah_direction", 1.0),
+    ):
+        env, _ = make_fake(family)
+        for _ in range(2):
+            jax.jit(lambda env=env, task=task: first_step(env, (0.5, 0.1), task)[0])()
+    assert counting.traced == 1
+
+
 # The action is (0.5, -7), clipped to (0.5, -1), which are the velocities and, as steps
 # are of 1 s, the position; its squares sum to 1.25.
 REWARDS = [

@@ -47,6 +47,14 @@ def test_leaves_without_entries_are_mapped(axis):
 
 
 @each_axis
+def test_mean_traces_its_function_once(axis):
+    traced = []
+    fn = lambda _, entry: traced.append(entry) or entry["n"]
+    jax.jit(partial(axis.mean, fn))((), BATCH)
+    assert len(traced) == 1
+
+
+@each_axis
 def test_mean_equals_the_mean_of_a_loop(axis):
     expected = jax.tree.map(lambda leaf: leaf.mean(0), loop(SHARED, BATCH))
     assert_close(jax.jit(partial(axis.mean, of_one_task))(SHARED, BATCH), expected)
