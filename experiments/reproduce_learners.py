@@ -46,7 +46,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n100-k5/rl2_gru": Budget(51_200, 800, 2),
         "bandit-n100-*/rl2_gru": Budget(6_400, 6000, 2),
-        "mdp-N10/rl2_gru": Budget(6_400, 6000, 1, hidden_size=128),
+        "mdp-N10/rl2_gru": Budget(51_200, 1000, 1, hidden_size=128),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
         "mdp-*": Budget(51_200, 400, 1, hidden_size=128),
         "*": Budget(51_200, 400, 1),
@@ -85,9 +85,6 @@ _RATES = {
         0.97, entropy_coefficient=0.01, learning_rate=2e-3, value_coefficient=20.0
     ),
     "bandit-*": Rates(trace_decay=0.97, entropy_coefficient=0.03),
-    "mdp-N10": Rates(
-        0.95, entropy_coefficient=0.03, learning_rate=2e-3, value_coefficient=20.0
-    ),
     "mdp-*": Rates(trace_decay=0.95, entropy_coefficient=0.03, learning_rate=2e-3),
     "gridnavi": Rates(trace_decay=0.97, entropy_coefficient=0.01),
 }
