@@ -44,8 +44,8 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/rl2_trpo": Budget(10_240, 400, 2),
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
-        "bandit-n100-k5/rl2_gru": Budget(51_200, 800, 2),
-        "bandit-n100-*/rl2_gru": Budget(6_400, 6000, 2),
+        "bandit-n100-k50/rl2_gru": Budget(6_400, 6000, 2),
+        "bandit-n100-*/rl2_gru": Budget(51_200, 800, 2),
         "mdp-N10/rl2_gru": Budget(51_200, 1000, 1, hidden_size=128),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
         "mdp-*": Budget(51_200, 400, 1, hidden_size=128),
@@ -81,7 +81,8 @@ class Rates(NamedTuple):
 _SHORT = Rates(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
 _RATES = {
     "bandit-n100-k5": Rates(0.97, entropy_coefficient=0.01, value_coefficient=20.0),
-    "bandit-n100-*": Rates(
+    "bandit-n100-k10": Rates(0.97, entropy_coefficient=0.015, value_coefficient=20.0),
+    "bandit-n100-k50": Rates(
         0.97, entropy_coefficient=0.01, learning_rate=2e-3, value_coefficient=20.0
     ),
     "bandit-*": Rates(trace_decay=0.97, entropy_coefficient=0.03),
