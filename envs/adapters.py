@@ -252,9 +252,9 @@ class _BraxEnvironment:
         return observation, TimedState(after, time), reward, terminated, truncated, info
 
     def _simulate(self, state, action, task):
-        if self._vary is None:
-            return _step_traced_once(self._env)(_copied(state), action)
-        return self._in_task(task).step(_copied(state), action)
+        varies = self._vary is not None
+        step = self._in_task(task).step if varies else _step_traced_once(self._env)
+        return step(_copied(state), action)
 
     def _in_task(self, task):
         return self._env if self._vary is None else self._vary(self._env, task)
