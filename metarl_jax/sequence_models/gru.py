@@ -3,9 +3,15 @@
 import dataclasses
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
-from metarl_jax.sequence_models.recurrent import RecurrentConfig, recurrent_model
-from metarl_jax.types import SequenceModel
+from metarl_jax.sequence_models.recurrent import (
+    RecurrentCell,
+    RecurrentConfig,
+    recurrent_model,
+)
+from metarl_jax.types import Array, SequenceModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,4 +41,19 @@ def gru(config: GruConfig, num_inputs: int, length: int) -> SequenceModel:
       Cho et al., Learning Phrase Representations using RNN Encoder-Decoder for
       Statistical Machine Translation (2014), https://arxiv.org/abs/1406.1078
     """
-    return recurrent_model(nn.GRUCell(config.hidden_size), config, num_inputs)
+    cell = RecurrentCell(
+        module=nn.GRUCell(config.hidden_size),
+        input_layers=("ir", "iz", "in"),
+        hidden_layers=("hr", "hz", "hn"),
+        hidden=lambda memory: memory,
+        advance=_advance,
+    )
+    return recurrent_model(cell, config, num_inputs)
+
+
+def _advance(summed: Array, recurrent: Array, hidden: Array) -> Array:
+    from_inputs, from_hidden = jnp.split(summed, 3), jnp.split(recurrent, 3)
+    reset = jax.nn.sigmoid(from_inputs[0] + from_hidden[0])
+    update = jax.nn.sigmoid(from_inputs[1] + from_hidden[1])
+    candidate = jnp.tanh(from_inputs[2] + reset * from_hidden[2])
+    return (1 - update) * candidate + update * hidden

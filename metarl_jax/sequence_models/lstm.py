@@ -3,10 +3,15 @@
 import dataclasses
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
-from metarl_jax.sequence_models.recurrent import RecurrentConfig, recurrent_model
-from metarl_jax.types import Params, SequenceModel
+from metarl_jax.sequence_models.recurrent import (
+    RecurrentCell,
+    RecurrentConfig,
+    recurrent_model,
+)
+from metarl_jax.types import Array, Memory, Params, SequenceModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +44,22 @@ def lstm(config: LstmConfig, num_inputs: int, length: int) -> SequenceModel:
       Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures
       (2015): the bias of the forget gate
     """
-    cell = nn.OptimizedLSTMCell(config.hidden_size)
+    cell = RecurrentCell(
+        module=nn.OptimizedLSTMCell(config.hidden_size),
+        input_layers=("ii", "if", "ig", "io"),
+        hidden_layers=("hi", "hf", "hg", "ho"),
+        hidden=lambda memory: memory[1],
+        advance=_advance,
+    )
     model = recurrent_model(cell, config, num_inputs)
     return model._replace(init=lambda key: _keep_at_first(model.init(key)))
+
+
+def _advance(summed: Array, recurrent: Array, memory: Memory) -> Memory:
+    gates = jnp.split(summed + recurrent, 4)
+    store, forget, emit = (jax.nn.sigmoid(gates[index]) for index in (0, 1, 3))
+    cell = forget * memory[0] + store * jnp.tanh(gates[2])
+    return cell, emit * jnp.tanh(cell)
 
 
 def _keep_at_first(params: Params) -> Params:
