@@ -87,8 +87,10 @@ def plan(options: Options):
     comparison = experiments.load_comparison(options.name)
     experiment = _experiment_of_row(options, comparison)
     chosen = _chosen(options, comparison)
+    # to plan a row is to trace its trials: others only where they may have been run
+    stored = [name for name in comparison.rows if (options.folder / name).exists()]
     planned, refused = {}, {}
-    for name in dict.fromkeys([*chosen, *comparison.rows]):
+    for name in dict.fromkeys([*chosen, *stored]):
         try:
             planned[name] = experiment(name)
         except ValueError as error:

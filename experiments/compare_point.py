@@ -53,7 +53,10 @@ _OUTER = {"outer_stages": "adapted", "outer": _ADAM}
 _MAML = _INNER | _OUTER
 _TRIAL = {
     "num_adaptation_steps": 3,
-    "outer": TrialProximalConfig(learning_rate=2e-3, decay_iterations=1),
+    "trace_decay": 0.8,
+    "outer": TrialProximalConfig(
+        learning_rate=2e-3, decay_iterations=1, value_coefficient=20.0
+    ),
 }
 _BELIEFS = BeliefLearningConfig(
     learning_rate=1e-3, decay_iterations=1, num_minibatches=4
@@ -119,7 +122,7 @@ COMPARISON = Comparison(
             ),
             num_tasks=4,
         ),
-        "rl2": Row(Rl2Config(**_TRIAL), num_tasks=64),
+        "rl2": Row(Rl2Config(**_TRIAL), num_tasks=16),
         "varibad": Row(
             VaribadConfig(
                 **_TRIAL,
@@ -130,7 +133,7 @@ COMPARISON = Comparison(
                 belief_learning=_BELIEFS,
                 network=_NETWORK,
             ),
-            num_tasks=64,
+            num_tasks=16,
         ),
         # as on the half circle, with the dense reward that is also tested
         "pearl": Row(

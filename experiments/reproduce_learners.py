@@ -44,7 +44,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/rl2_trpo": Budget(10_240, 400, 2),
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
-        "bandit-n100-k50/rl2_gru": Budget(6_400, 6000, 2),
+        "bandit-n100-k50/rl2_gru": Budget(6_400, 8000, 2),
         "bandit-n100-*/rl2_gru": Budget(51_200, 800, 2),
         "mdp-N10/rl2_gru": Budget(51_200, 1000, 1, hidden_size=128),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
@@ -54,9 +54,9 @@ BUDGETS: dict[str, dict[str, Budget]] = {
     # large batches, for an accelerator
     "paper": {
         "*-n10-*": Budget(51_200, 1000, 2),
-        "*-n100-*": Budget(102_400, 1000, 2, hidden_size=256),
-        "mdp-N10/*": Budget(102_400, 1000, 2, hidden_size=256),
-        "*": Budget(256_000, 1000, 2, hidden_size=256),
+        "*-n100-*": Budget(102_400, 1000, 2, hidden_size=128),
+        "mdp-N10/*": Budget(102_400, 1000, 2, hidden_size=128),
+        "*": Budget(256_000, 400, 2, hidden_size=128),
     },
 }
 
@@ -81,12 +81,15 @@ class Rates(NamedTuple):
 _SHORT = Rates(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
 _RATES = {
     "bandit-n100-k5": Rates(0.97, entropy_coefficient=0.01, value_coefficient=20.0),
-    "bandit-n100-k10": Rates(0.97, entropy_coefficient=0.015, value_coefficient=20.0),
     "bandit-n100-k50": Rates(
-        0.97, entropy_coefficient=0.01, learning_rate=2e-3, value_coefficient=20.0
+        0.8, entropy_coefficient=0.05, learning_rate=2e-3, value_coefficient=20.0
     ),
-    "bandit-*": Rates(trace_decay=0.97, entropy_coefficient=0.03),
-    "mdp-*": Rates(trace_decay=0.95, entropy_coefficient=0.03, learning_rate=2e-3),
+    "bandit-*": Rates(
+        0.8, entropy_coefficient=0.02, learning_rate=2e-3, value_coefficient=20.0
+    ),
+    "mdp-*": Rates(
+        0.7, entropy_coefficient=0.1, learning_rate=2e-3, value_coefficient=20.0
+    ),
     "gridnavi": Rates(trace_decay=0.97, entropy_coefficient=0.01),
 }
 

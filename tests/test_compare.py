@@ -220,7 +220,7 @@ def test_rows_that_cannot_be_timed_have_failed_and_do_not_stop_the_others(tmp_pa
     chosen, results = plan(options)
     results.write()
     assert chosen == rows.split(",")
-    assert results.planned.keys() == {"promp", "from_scratch"}
+    assert results.planned.keys() == {"promp"}
     assert [name for name in chosen if results.has_failed(name)] == [
         *("maml", "fomaml", "anil")
     ]
