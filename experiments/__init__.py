@@ -3,8 +3,12 @@
 import importlib
 import os
 
+from experiments.deferred_import import defer
 from metarl_jax.platform import num_cores
 
+# gymnax imports it for a picture that nothing here draws, and with it pandas and
+# scipy.stats: a third of what a command imports
+defer("seaborn")
 # Read by JAX when it is imported, also in processes that a command starts: gymnax
 # computes on import, and after that the number of devices is fixed.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(num_cores()))

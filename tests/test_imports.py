@@ -1,6 +1,7 @@
 """Who imports whom: the rules that keep the library apart from the environments."""
 
 import ast
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -71,11 +72,39 @@ def test_only_networks_know_flax(path):
         assert "flax" not in imported_packages(path)
 
 
+def printed(program):
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
 def test_point_and_maml_load_no_robot_simulator():
     program = (
         "import sys, envs, envs.point, metarl_jax.algorithms.maml\n"
-        "print(sorted({'brax', 'mujoco'} & set(sys.modules)))"
+        "print(*{'brax', 'mujoco'} & set(sys.modules))"
     )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed(program) == []
+
+
+def test_commands_load_what_draws_for_gymnax_only_when_it_is_used():
+    program = (
+        "import sys, experiments, envs.point, gymnax\n"
+        "print('scipy.stats' in sys.modules)\n"
+        "import seaborn\n"
+        "from seaborn import color_palette\n"
+        "print(len(color_palette('cubehelix', 3)), 'scipy.stats' in sys.modules)\n"
+        "print(seaborn.__version__, sys.modules['seaborn'].__version__)"
+    )
+    version = importlib.metadata.version("seaborn")
+    assert printed(program) == ["False", "3", "True", version, version]
+
+
+def test_a_deferred_module_that_is_not_there_is_missed_when_it_is_used():
+    program = (
+        "from experiments.deferred_import import defer\n"
+        "defer('no_such_module')\n"
+        "import no_such_module\n"
+        "try:\n    no_such_module.thing\n"
+        "except ModuleNotFoundError as error:\n    print(error.name)"
+    )
+    assert printed(program) == ["no_such_module"]
