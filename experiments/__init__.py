@@ -6,8 +6,8 @@ import os
 from experiments.deferred_import import defer
 from metarl_jax.platform import num_cores
 
-# gymnax imports it for a picture that nothing here draws, and with it pandas and
-# scipy.stats: a third of what a command imports
+# gymnax imports it, and with it pandas and scipy.stats, for a picture that nothing here
+# draws
 defer("seaborn")
 # Read by JAX when it is imported, also in processes that a command starts: gymnax
 # computes on import, and after that the number of devices is fixed.

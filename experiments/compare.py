@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def plan(options: Options):
-    """The names of the rows to run, and the `Results` of all that can be shown.
+    """The names of the rows to run, and the `Results` of these and of those run before.
 
     Raises:
       ValueError: for an unknown name, or a number out of range. With --seconds a row

@@ -53,6 +53,8 @@ _OUTER = {"outer_stages": "adapted", "outer": _ADAM}
 _MAML = _INNER | _OUTER
 _TRIAL = {
     "num_adaptation_steps": 3,
+    # values, in units of a whole trial, are small: at a weight of 0.5 and with credit
+    # from further on they are hardly learned
     "trace_decay": 0.8,
     "outer": TrialProximalConfig(
         learning_rate=2e-3, decay_iterations=1, value_coefficient=20.0
@@ -163,7 +165,7 @@ COMPARISON = Comparison(
         "task_embedding": Row(
             TaskEmbeddingConfig(
                 **_INNER | {"inner_step_sizes": (0.05, 0.03, 0.02)},
-                outer=_TRIAL["outer"],
+                outer=TrialProximalConfig(learning_rate=2e-3, decay_iterations=1),
             ),
             num_tasks=20,
             num_training_tasks=100,

@@ -25,7 +25,8 @@ class RowFolder:
     """
 
     path: Path
-    planned: dict[str, Any]  # dataclasses, of every row, in the order of the table
+    # dataclasses, of every row that is run or shown, in the order of the table
+    planned: dict[str, Any]
 
     def prepare(self, names: list[str]) -> None:
         """Makes the folders of these rows.

@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -202,6 +203,22 @@ def test_gru_follows_its_equations():
         candidate = np.tanh(linear("in", x) + reset * linear("hn", hidden))
         hidden = (1 - update) * candidate + update * hidden
     assert_close(unroll(model, params, sequence)[1], hidden)
+
+
+@pytest.mark.parametrize(
+    ("config_type", "cell"),
+    [(GruConfig, nn.GRUCell(8)), (LstmConfig, nn.OptimizedLSTMCell(8))],
+)
+def test_recurrent_models_compute_what_the_cells_of_flax_do(config_type, cell):
+    model, params = model_and_params(config_type)
+    leaves, structure = jax.tree.flatten(params)
+    shifts = [0.1 * jax.random.normal(jax.random.key(3), leaf.shape) for leaf in leaves]
+    params = jax.tree.unflatten(structure, map(jnp.add, leaves, shifts))
+    memory, features = model.initial_memory, []
+    for each in inputs(4):
+        memory, feature = cell.apply(params, memory, each)
+        features.append(feature)
+    assert_close(unroll(model, params, inputs(4)), (jnp.stack(features), memory))
 
 
 def test_recurrent_weights_start_orthogonal_and_biases_at_zero():

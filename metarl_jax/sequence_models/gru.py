@@ -51,9 +51,9 @@ def gru(config: GruConfig, num_inputs: int, length: int) -> SequenceModel:
     return recurrent_model(cell, config, num_inputs)
 
 
-def _advance(summed: Array, recurrent: Array, hidden: Array) -> Array:
-    from_inputs, from_hidden = jnp.split(summed, 3), jnp.split(recurrent, 3)
-    reset = jax.nn.sigmoid(from_inputs[0] + from_hidden[0])
-    update = jax.nn.sigmoid(from_inputs[1] + from_hidden[1])
-    candidate = jnp.tanh(from_inputs[2] + reset * from_hidden[2])
+def _advance(from_inputs: Array, from_hidden: Array, hidden: Array) -> Array:
+    inputs, recurrent = jnp.split(from_inputs, 3), jnp.split(from_hidden, 3)
+    reset = jax.nn.sigmoid(inputs[0] + recurrent[0])
+    update = jax.nn.sigmoid(inputs[1] + recurrent[1])
+    candidate = jnp.tanh(inputs[2] + reset * recurrent[2])
     return (1 - update) * candidate + update * hidden

@@ -55,11 +55,11 @@ def lstm(config: LstmConfig, num_inputs: int, length: int) -> SequenceModel:
     return model._replace(init=lambda key: _keep_at_first(model.init(key)))
 
 
-def _advance(summed: Array, recurrent: Array, memory: Memory) -> Memory:
-    gates = jnp.split(summed + recurrent, 4)
-    store, forget, emit = (jax.nn.sigmoid(gates[index]) for index in (0, 1, 3))
-    cell = forget * memory[0] + store * jnp.tanh(gates[2])
-    return cell, emit * jnp.tanh(cell)
+def _advance(from_inputs: Array, from_hidden: Array, memory: Memory) -> Memory:
+    gates = jnp.split(from_inputs + from_hidden, 4)
+    input_gate, forget_gate, _, output_gate = map(jax.nn.sigmoid, gates)
+    cell = forget_gate * memory[0] + input_gate * jnp.tanh(gates[2])
+    return cell, output_gate * jnp.tanh(cell)
 
 
 def _keep_at_first(params: Params) -> Params:

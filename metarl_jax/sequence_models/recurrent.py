@@ -48,8 +48,7 @@ def recurrent_model(
 
     All gates of a step are two matrix products, of the inputs and of the hidden state.
     Of each step a gradient keeps the memory alone and computes the gates again, which
-    is faster than to fetch them. (To multiply the inputs of all steps at once takes a
-    CPU longer: code that reads one step out of the result is not vectorised.)
+    is faster than to fetch them.
 
     Args:
       cell: of H units.
@@ -64,9 +63,9 @@ def recurrent_model(
     initial_memory = cell.module.initialize_carry(key, inputs.shape)
 
     def advance(params: Params, inputs: Array, memory: Memory) -> Memory:
-        summed = _affine(params, cell.input_layers, inputs)
-        recurrent = _affine(params, cell.hidden_layers, cell.hidden(memory))
-        return cell.advance(summed, recurrent, memory)
+        from_inputs = _affine(params, cell.input_layers, inputs)
+        from_hidden = _affine(params, cell.hidden_layers, cell.hidden(memory))
+        return cell.advance(from_inputs, from_hidden, memory)
 
     def step(params: Params, inputs: Array, memory: Memory) -> tuple[Array, Memory]:
         memory = advance(params, inputs, memory)
@@ -95,6 +94,6 @@ def _affine(params: Params, names: tuple[str, ...], vector: Array) -> Array:
     """All layers of these names, side by side: [D] -> [G H]."""
     layers = [params["params"][name] for name in names]
     kernel = jnp.concatenate([layer["kernel"] for layer in layers], axis=1)
-    nothing = jnp.zeros(layers[0]["kernel"].shape[1])
-    bias = jnp.concatenate([layer.get("bias", nothing) for layer in layers])
+    no_bias = jnp.zeros(layers[0]["kernel"].shape[1])
+    bias = jnp.concatenate([layer.get("bias", no_bias) for layer in layers])
     return vector @ kernel + bias
