@@ -1,5 +1,6 @@
 """Compiles fast, and keeps compiled programs from one run of the tests to the next."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -13,3 +14,5 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"
 )
+# Traces are many objects that stay, and to look through them time and again is slow.
+gc.set_threshold(200_000, 50, 100)
