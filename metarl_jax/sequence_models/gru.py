@@ -3,15 +3,9 @@
 import dataclasses
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 
-from metarl_jax.sequence_models.recurrent import (
-    RecurrentCell,
-    RecurrentConfig,
-    recurrent_model,
-)
-from metarl_jax.types import Array, SequenceModel
+from metarl_jax.sequence_models.recurrent import RecurrentConfig, recurrent_model
+from metarl_jax.types import SequenceModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,19 +35,4 @@ def gru(config: GruConfig, num_inputs: int, length: int) -> SequenceModel:
       Cho et al., Learning Phrase Representations using RNN Encoder-Decoder for
       Statistical Machine Translation (2014), https://arxiv.org/abs/1406.1078
     """
-    cell = RecurrentCell(
-        module=nn.GRUCell(config.hidden_size),
-        input_layers=("ir", "iz", "in"),
-        hidden_layers=("hr", "hz", "hn"),
-        hidden=lambda memory: memory,
-        advance=_advance,
-    )
-    return recurrent_model(cell, config, num_inputs)
-
-
-def _advance(from_inputs: Array, from_hidden: Array, hidden: Array) -> Array:
-    inputs, recurrent = jnp.split(from_inputs, 3), jnp.split(from_hidden, 3)
-    reset = jax.nn.sigmoid(inputs[0] + recurrent[0])
-    update = jax.nn.sigmoid(inputs[1] + recurrent[1])
-    candidate = jnp.tanh(inputs[2] + reset * recurrent[2])
-    return (1 - update) * candidate + update * hidden
+    return recurrent_model(nn.GRUCell(config.hidden_size), config, num_inputs)

@@ -3,15 +3,10 @@
 import dataclasses
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from metarl_jax.sequence_models.recurrent import (
-    RecurrentCell,
-    RecurrentConfig,
-    recurrent_model,
-)
-from metarl_jax.types import Array, Memory, Params, SequenceModel
+from metarl_jax.sequence_models.recurrent import RecurrentConfig, recurrent_model
+from metarl_jax.types import Params, SequenceModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,22 +39,9 @@ def lstm(config: LstmConfig, num_inputs: int, length: int) -> SequenceModel:
       Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures
       (2015): the bias of the forget gate
     """
-    cell = RecurrentCell(
-        module=nn.OptimizedLSTMCell(config.hidden_size),
-        input_layers=("ii", "if", "ig", "io"),
-        hidden_layers=("hi", "hf", "hg", "ho"),
-        hidden=lambda memory: memory[1],
-        advance=_advance,
-    )
+    cell = nn.OptimizedLSTMCell(config.hidden_size)
     model = recurrent_model(cell, config, num_inputs)
     return model._replace(init=lambda key: _keep_at_first(model.init(key)))
-
-
-def _advance(from_inputs: Array, from_hidden: Array, memory: Memory) -> Memory:
-    gates = jnp.split(from_inputs + from_hidden, 4)
-    input_gate, forget_gate, _, output_gate = map(jax.nn.sigmoid, gates)
-    cell = forget_gate * memory[0] + input_gate * jnp.tanh(gates[2])
-    return cell, output_gate * jnp.tanh(cell)
 
 
 def _keep_at_first(params: Params) -> Params:
