@@ -53,9 +53,8 @@ _OUTER = {"outer_stages": "adapted", "outer": _ADAM}
 _MAML = _INNER | _OUTER
 _TRIAL = {
     "num_adaptation_steps": 3,
-    # values, in units of a whole trial, are small: at a weight of 0.5 and with credit
-    # from further on they are hardly learned
     "trace_decay": 0.8,
+    # values, in units of a whole trial, are small, and so is the loss that they bring
     "outer": TrialProximalConfig(
         learning_rate=2e-3, decay_iterations=1, value_coefficient=20.0
     ),
