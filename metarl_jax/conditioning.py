@@ -202,7 +202,7 @@ class _FilmParams(NamedTuple):
 def _film(
     network: Network, config: NetworkConfig, film: Film, size: int
 ) -> ConditionedNetwork:
-    sizes = config.hidden_sizes
+    sizes = config.linear_sizes
     require(bool(sizes), "Film modulates hidden layers: set hidden_sizes")
 
     def init(key: Key) -> _FilmParams:

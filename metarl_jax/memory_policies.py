@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-from metarl_jax.networks import NetworkConfig, at_each, mlp_policy, mlp_value
+from metarl_jax.conditioning import (
+    ConditionedNetwork,
+    Conditioning,
+    at_each_step,
+    conditioned_policy,
+    conditioned_value,
+)
+from metarl_jax.networks import Network, NetworkConfig, policy_network, value_network
 from metarl_jax.recollections import Recollection, as_input, blank, recall, remember
 from metarl_jax.types import (
     Array,
@@ -21,7 +28,7 @@ from metarl_jax.types import (
     SequenceModel,
 )
 
-_LINEAR = NetworkConfig(hidden_sizes=())
+LINEAR = NetworkConfig(hidden_sizes=())
 
 
 class TrialNetworks(NamedTuple):
@@ -43,8 +50,19 @@ class TrialNetworks(NamedTuple):
     value: Callable[[Params, Any], Array]
 
 
+class Read(NamedTuple):
+    """What the heads read at each step of a trial."""
+
+    features: Array  # [K+1, T, E, H]; of the sequence model
+    observation: Array  # [K+1, T, E, O]
+
+
 def trial_networks(
-    env: Environment, model: SequenceModel, length: int
+    env: Environment,
+    model: SequenceModel,
+    length: int,
+    head: NetworkConfig = LINEAR,
+    conditioning: Conditioning | None = None,
 ) -> TrialNetworks:
     """A policy and a value function that remember a trial.
 
@@ -59,33 +77,37 @@ def trial_networks(
       env: the environment.
       model: with `num_inputs(env)` inputs.
       length: steps of a trial, (K+1) * T.
+      head: of policy and of value, on the features of the sequence model.
+      conditioning: where the heads read the observation, how the features enter them;
+        None: they read the features alone.
 
     Returns:
-      The corresponding `TrialNetworks`.
+      The corresponding `TrialNetworks`, whose heads are given a `Read`.
 
     References:
       Duan et al., RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning
       (2016), section 2.2, https://arxiv.org/abs/1611.02779
     """
-    space = spaces.Box(-jnp.inf, jnp.inf, (model.num_features,))
-    action_head = mlp_policy(space, env.action_space, _LINEAR)
-    init_value, value = mlp_value(space, _LINEAR)
+    action_head, value_head = _heads(env, model.num_features, head, conditioning)
     as_input_of = partial(as_input, length=length)
 
     def act(params: Params, observation: Array, memory: Recollection):
         inputs = as_input_of(observation, memory)
         features, sequence = model.step(params["memory"], inputs, memory.sequence)
-        distribution, _ = action_head.apply(params["action"], features, ())
         vector = observation.reshape(-1).astype(float)
+        distribution = action_head.apply(params["action"], features, vector)
         return distribution, memory._replace(observation=vector, sequence=sequence)
 
-    def life(params: Params, trial: Rollout) -> Array:
-        inputs = jax.vmap(as_input_of)(*recall(env, trial))
-        return model.unroll(params["memory"], inputs, model.initial_memory)[0]
+    def life(params: Params, trial: Rollout) -> Read:
+        observation, recollection = recall(env, trial)
+        inputs = jax.vmap(as_input_of)(observation, recollection)
+        features, _ = model.unroll(params["memory"], inputs, model.initial_memory)
+        return Read(features, observation)
 
-    def features(params: Params, trial: Rollout) -> Array:
+    def read(params: Params, trial: Rollout) -> Read:
         lives = jax.vmap(partial(life, params), in_axes=2, out_axes=1)(trial)
-        return lives.reshape(*trial.reward.shape, -1)
+        by_step = lambda leaf: leaf.reshape(*trial.reward.shape, -1)
+        return jax.tree.map(by_step, lives)
 
     return TrialNetworks(
         policy=Policy(
@@ -94,14 +116,39 @@ def trial_networks(
             initial_memory=blank(env, model.initial_memory),
             remember=partial(remember, env.action_space),
         ),
-        init_value=_with_memory(model, "value", init_value),
-        features=features,
-        action=lambda params, features: at_each(
-            lambda each: action_head.apply(params["action"], each, ())[0], features
+        init_value=_with_memory(model, "value", value_head.init),
+        features=read,
+        action=lambda params, read: at_each_step(
+            partial(action_head.apply, params["action"]), *read
         ),
-        value=lambda params, features: at_each(
-            lambda each: value(params["value"], each), features
+        value=lambda params, read: at_each_step(
+            partial(value_head.apply, params["value"]), *read
         ),
+    )
+
+
+def _heads(
+    env: Environment, size: int, head: NetworkConfig, conditioning: Conditioning | None
+) -> tuple[ConditionedNetwork, ConditionedNetwork]:
+    """Policy and value of features [H] and an observation; `size`: H."""
+    if conditioning is None:
+        space = spaces.Box(-jnp.inf, jnp.inf, (size,))
+        action = policy_network(space, env.action_space, head)
+        return _of_features_alone(action), _of_features_alone(
+            value_network(space, head)
+        )
+    how = head, conditioning, size
+    return (
+        conditioned_policy(env.observation_space, env.action_space, *how),
+        conditioned_value(env.observation_space, *how),
+    )
+
+
+def _of_features_alone(network: Network) -> ConditionedNetwork:
+    return ConditionedNetwork(
+        network.init,
+        lambda params, features, observation: network.apply(params, features),
+        lambda params, features, observation: network.activations(params, features),
     )
 
 

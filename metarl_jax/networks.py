@@ -18,7 +18,20 @@ from metarl_jax.types import Array, Key, Params, Policy
 # (scale [H], shift [H]) of each hidden layer; empty: as it is
 Modulation = Sequence[tuple[Array, Array]]
 
-_ACTIVATIONS = {"relu": nn.relu, "tanh": nn.tanh, "elu": nn.elu, "swish": nn.swish}
+Activation = Literal["relu", "tanh", "elu", "swish", "product"]
+
+
+def _product(outputs: Array) -> Array:
+    return math.prod(jnp.split(outputs, 2, axis=-1))
+
+
+_ACTIVATIONS = {
+    "relu": nn.relu,
+    "tanh": nn.tanh,
+    "elu": nn.elu,
+    "swish": nn.swish,
+    "product": _product,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +40,13 @@ class NetworkConfig:
 
     The spread is a free parameter per action, or with `state_dependent_std` a second
     output of the network. `squash` sends actions through tanh; otherwise the
-    environment clips them.
+    environment clips them. A unit with the activation "product" multiplies two linear
+    functions of its inputs, and so can tell pairs of them ("bilinear" in Shazeer, GLU
+    Variants Improve Transformer (2020), https://arxiv.org/abs/2002.05202).
     """
 
     hidden_sizes: tuple[int, ...] = (64, 64)
-    activation: Literal["relu", "tanh", "elu", "swish"] = "tanh"
+    activation: Activation = "tanh"
     state_dependent_std: bool = False
     initial_std: float = 1.0
     smallest_std: float = 1e-6
@@ -45,6 +60,12 @@ class NetworkConfig:
             self.smallest_std <= self.initial_std,
             f"smallest_std must not exceed initial_std, {self.initial_std}",
         )
+
+    @property
+    def linear_sizes(self) -> tuple[int, ...]:
+        """Outputs of each hidden layer before its activation."""
+        per_unit = 2 if self.activation == "product" else 1
+        return tuple(per_unit * size for size in self.hidden_sizes)
 
 
 class Network(NamedTuple):
@@ -206,7 +227,7 @@ def _hidden_layers(
     """Of the module that calls this."""
     hidden = inputs.reshape(-1).astype(jnp.result_type(float))
     activation = _ACTIVATIONS[config.activation]
-    for index, size in enumerate(config.hidden_sizes):
+    for index, size in enumerate(config.linear_sizes):
         init = nn.initializers.orthogonal(math.sqrt(2))
         hidden = _Linear(size, init, name=f"hidden_{index}")(hidden)
         if modulation:

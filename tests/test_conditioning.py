@@ -91,6 +91,17 @@ def generated(params, embedding):
     return jax.tree.map(moved, base, directions)
 
 
+def test_film_scales_and_shifts_both_factors_of_a_product():
+    config = NetworkConfig(hidden_sizes=(1,), activation="product")
+    network = conditioned_features(PLANE, config, Film(), 1)
+    scale, shift = jnp.array([[0.5, -1.0]]), jnp.array([[0.25, 0.125]])
+    params = started(network)._replace(scale=[scale], shift=[shift])
+    features = network.apply(params, jnp.array([2.0]), INPUT)
+    first, second = params.network["params"]["hidden_0"]["weight"] @ INPUT
+    expected = (2 * first + 0.5) * (-second + 0.25)
+    np.testing.assert_allclose(features, [expected], rtol=1e-5)
+
+
 def test_hypernetwork_applies_weights_that_are_linear_in_the_embedding():
     network = conditioned_value(PLANE, CONFIG, Hypernetwork(), 3)
     params = started(network)

@@ -8,6 +8,7 @@ import pytest
 from gymnax.environments import spaces
 
 from envs.point import Point
+from metarl_jax.conditioning import Concatenation, Hypernetwork
 from metarl_jax.memory_policies import trial_networks
 from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
@@ -41,7 +42,7 @@ def inputs_of(env, trial):
     """What the model reads in each step of a trial: [K+1, T, E, D]."""
     model = transparent(num_inputs(env))
     networks = trial_networks(env, model, len(trial.reward) * env.horizon)
-    return networks.features({"memory": {}}, trial)
+    return networks.features({"memory": {}}, trial).features
 
 
 def one_life(observation, action, reward, ends):
@@ -81,11 +82,17 @@ def test_input_is_what_was_seen_done_and_paid_and_how_much_of_the_trial_is_over(
 
 
 @pytest.mark.parametrize("env", [SMALL, Point(horizon=4)], ids=["discrete", "box"])
-@pytest.mark.parametrize("kind", SEQUENCE_MODELS, ids=lambda kind: kind.__name__)
-def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(env, kind):
+@pytest.mark.parametrize(
+    "kind, conditioning",
+    [*((kind, None) for kind in SEQUENCE_MODELS), (GruConfig, Hypernetwork(1.0))],
+    ids=lambda each: getattr(each, "__name__", type(each).__name__),
+)
+def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(
+    env, kind, conditioning
+):
     length = 3 * env.horizon
     model = sequence_model(kind(), num_inputs(env), length)
-    networks = trial_networks(env, model, length)
+    networks = trial_networks(env, model, length, conditioning=conditioning)
     params = networks.policy.init(jax.random.key(0))
     params["action"] = jax.tree.map(lambda leaf: 30 * leaf, params["action"])
     task = jnp.int32(3) if env is SMALL else jnp.array([0.1, 0.2])
@@ -101,6 +108,26 @@ def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(env, kind):
     assert acted.shape == (3, env.horizon, 2)
     assert np.std(acted) > 0.01  # actions are far from equally likely
     np.testing.assert_allclose(recomputed, acted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("conditioning", [None, Concatenation(), Hypernetwork()])
+def test_heads_read_the_observation_where_they_are_conditioned(conditioning):
+    """The memory is the same at all steps, and observations are not."""
+    forgetful = transparent(num_inputs(COUNTDOWN))._replace(
+        unroll=lambda params, inputs, memory: (jnp.ones_like(inputs), memory)
+    )
+    networks = trial_networks(COUNTDOWN, forgetful, 8, conditioning=conditioning)
+    params = networks.policy.init(jax.random.key(0)) | networks.init_value(
+        jax.random.key(1)
+    )
+    trial = one_life([[1, 2, 3, 4]] * 2, *np.zeros((3, 2, 4), int))
+    read = networks.features(params, trial)
+    of_steps = (
+        networks.action(params, read).logits[..., 0],
+        networks.value(params, read),
+    )
+    for outputs in of_steps:
+        assert len(np.unique(outputs)) == (1 if conditioning is None else 4)
 
 
 def test_lives_of_one_task_know_nothing_of_each_other():

@@ -8,8 +8,9 @@ from metarl_jax.checks import (
     require_not_negative,
     require_positive,
 )
-from metarl_jax.memory_policies import trial_networks
-from metarl_jax.networks import NetworkConfig
+from metarl_jax.conditioning import Conditioning
+from metarl_jax.memory_policies import LINEAR, trial_networks
+from metarl_jax.networks import Activation, NetworkConfig
 from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import (
@@ -38,7 +39,11 @@ class Rl2Config:
     num_adaptation_steps: int = 1  # K
     num_episodes: int = 1  # E; lives of one task, each with a memory of its own
     embedding_sizes: tuple[int, ...] = (64,)  # of layers between input and memory
+    embedding_activation: Activation = "relu"
     memory: SequenceConfig = GruConfig()
+    head: NetworkConfig = LINEAR  # on the memory: of the policy, and of the value
+    # where the heads read the observation, too, how the memory enters them
+    conditioning: Conditioning | None = None
     discount: float = 0.99  # gamma, over the whole trial
     trace_decay: float = 0.95  # lambda of generalised advantage estimation
     outer: TrialOuterConfig = TrialProximalConfig()
@@ -74,15 +79,17 @@ def rl2(env: Environment, config: Rl2Config, axis: TaskAxis) -> MetaAlgorithm:
       (2016), https://arxiv.org/abs/1611.02779
       Wang et al., Learning to Reinforcement Learn (2016),
       https://arxiv.org/abs/1611.05763
+      Beck et al., Recurrent Hypernetworks are Surprisingly Strong in Meta-RL (2023),
+      the same with `conditioning` a `Hypernetwork`, https://arxiv.org/abs/2309.14970
       Mishra et al., A Simple Neural Attentive Meta-Learner (2018), the same with
       another memory, https://arxiv.org/abs/1707.03141
     """
     num_stages = config.num_adaptation_steps + 1
     length = num_stages * env.horizon
-    layers = NetworkConfig(config.embedding_sizes, activation="relu")
+    layers = NetworkConfig(config.embedding_sizes, config.embedding_activation)
     make_model = lambda size: sequence_model(config.memory, size, length)
     model = embedded(num_inputs(env), layers, make_model)
-    networks = trial_networks(env, model, length)
+    networks = trial_networks(env, model, length, config.head, config.conditioning)
     horizon = Horizon(config.discount, config.trace_decay, length)
     optimizer = trial_optimizer(networks, config.outer, horizon, axis)
 
