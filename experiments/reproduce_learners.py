@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from experiments.experiment import Experiment
 from experiments.reproduce_cells import Cell
 from metarl_jax.algorithms import AlgorithmConfig, MamlConfig, Rl2Config
+from metarl_jax.conditioning import Conditioning, Hypernetwork
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.minibatches import MinibatchConfig
-from metarl_jax.networks import NetworkConfig
+from metarl_jax.networks import Activation, NetworkConfig
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.sequence_models import (
     GruConfig,
@@ -45,7 +46,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n100-*/rl2_gru": Budget(51_200, 800, 2),
-        "mdp-N10/rl2_gru": Budget(51_200, 1000, 1, hidden_size=128),
+        "mdp-*/rl2_gru": Budget(25_600, 2500, 2),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
         "mdp-*": Budget(51_200, 400, 1, hidden_size=128),
         "*": Budget(51_200, 400, 1),
@@ -68,7 +69,7 @@ class Learner(NamedTuple):
     algorithm: AlgorithmConfig
 
 
-class Rates(NamedTuple):
+class Tuning(NamedTuple):
     """What RL^2 was tuned in, by trying few values with the GRU.
 
     Those of all bandits were tried with 50 arms and 100 pulls, of all MDPs in 10
@@ -79,18 +80,26 @@ class Rates(NamedTuple):
     entropy_coefficient: float
     learning_rate: float = 3e-3
     value_coefficient: float = 0.5  # values are small: their unit is a whole trial
+    embedding_activation: Activation = "relu"
+    conditioning: Conditioning | None = None
 
 
-_SHORT = Rates(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
-_RATES = {
-    "bandit-n100-k5": Rates(0.97, entropy_coefficient=0.01, value_coefficient=20.0),
-    "bandit-*": Rates(
+_SHORT = Tuning(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
+_TUNED = {
+    "bandit-n100-k5": Tuning(0.97, entropy_coefficient=0.01, value_coefficient=20.0),
+    "bandit-*": Tuning(
         0.8, entropy_coefficient=0.02, learning_rate=2e-3, value_coefficient=20.0
     ),
-    "mdp-*": Rates(
-        0.7, entropy_coefficient=0.1, learning_rate=2e-3, value_coefficient=20.0
+    # what is known is of pairs of a state and an action
+    "mdp-*": Tuning(
+        trace_decay=0.4,
+        entropy_coefficient=0.2,
+        learning_rate=8e-3,
+        value_coefficient=20.0,
+        embedding_activation="product",
+        conditioning=Hypernetwork(),
     ),
-    "gridnavi": Rates(trace_decay=0.97, entropy_coefficient=0.01),
+    "gridnavi": Tuning(trace_decay=0.97, entropy_coefficient=0.01),
 }
 
 
@@ -99,19 +108,21 @@ def rl2(memory: SequenceConfig, cell: Cell, budget: Budget) -> Learner:
 
     Without a discount: what is reported is the sum of rewards.
     """
-    rates = _SHORT if cell.num_steps <= 10 else _matching(_RATES, cell.name)
+    tuning = _SHORT if cell.num_steps <= 10 else _matching(_TUNED, cell.name)
     recurrent = isinstance(memory, GruConfig)
     algorithm = Rl2Config(
         num_adaptation_steps=cell.num_episodes - 1,
         memory=memory,
         embedding_sizes=(budget.hidden_size,),
+        embedding_activation=tuning.embedding_activation,
+        conditioning=tuning.conditioning,
         discount=1.0,
-        trace_decay=rates.trace_decay,
+        trace_decay=tuning.trace_decay,
         outer=TrialProximalConfig(
-            learning_rate=rates.learning_rate if recurrent else 1e-3,
+            learning_rate=tuning.learning_rate if recurrent else 1e-3,
             decay_iterations=budget.num_iterations,
-            entropy_coefficient=rates.entropy_coefficient,
-            value_coefficient=rates.value_coefficient,
+            entropy_coefficient=tuning.entropy_coefficient,
+            value_coefficient=tuning.value_coefficient,
         ),
     )
     return Learner({}, algorithm)
