@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from experiments.experiment import Experiment
 from experiments.reproduce_cells import Cell
 from metarl_jax.algorithms import AlgorithmConfig, MamlConfig, Rl2Config
-from metarl_jax.conditioning import Conditioning, Hypernetwork
+from metarl_jax.conditioning import Hypernetwork
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.losses import AdvantageConfig
+from metarl_jax.memory_policies import HeadConditioning, MemoryAlone
 from metarl_jax.minibatches import MinibatchConfig
 from metarl_jax.networks import Activation, NetworkConfig
 from metarl_jax.optimizers import AdamConfig
@@ -81,7 +82,7 @@ class Tuning(NamedTuple):
     learning_rate: float = 3e-3
     value_coefficient: float = 0.5  # values are small: their unit is a whole trial
     embedding_activation: Activation = "relu"
-    conditioning: Conditioning | None = None
+    conditioning: HeadConditioning = MemoryAlone()
 
 
 _SHORT = Tuning(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps

@@ -12,6 +12,7 @@ from experiments.experiment import Experiment
 from metarl_jax.algorithms import AlgorithmConfig
 from metarl_jax.conditioning import Conditioning
 from metarl_jax.embedding_sources import SourceConfig
+from metarl_jax.memory_policies import HeadConditioning
 from metarl_jax.optimizers import OuterConfig
 from metarl_jax.reward_likelihoods import RewardLikelihood
 from metarl_jax.run_files import write_json
@@ -23,7 +24,7 @@ from metarl_jax.versions import run_versions
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 _UNIONS = (
     *(OuterConfig, TrialOuterConfig, SequenceConfig, RewardLikelihood),
-    *(SourceConfig, Conditioning),
+    *(SourceConfig, Conditioning, HeadConditioning),
     AlgorithmConfig,  # after those that it is made of
 )
 for _union in _UNIONS:

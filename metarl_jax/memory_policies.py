@@ -1,5 +1,6 @@
 """Policies and value functions over whole trials, with a sequence model as memory."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,6 +30,15 @@ from metarl_jax.types import (
 )
 
 LINEAR = NetworkConfig(hidden_sizes=())
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryAlone:
+    """Policy and value read the memory alone, in which the observation is, too."""
+
+
+# how the memory enters policy and value
+HeadConditioning = MemoryAlone | Conditioning
 
 
 class TrialNetworks(NamedTuple):
@@ -62,7 +72,7 @@ def trial_networks(
     model: SequenceModel,
     length: int,
     head: NetworkConfig = LINEAR,
-    conditioning: Conditioning | None = None,
+    conditioning: HeadConditioning = MemoryAlone(),
 ) -> TrialNetworks:
     """A policy and a value function that remember a trial.
 
@@ -78,8 +88,7 @@ def trial_networks(
       model: with `num_inputs(env)` inputs.
       length: steps of a trial, (K+1) * T.
       head: of policy and of value, on the features of the sequence model.
-      conditioning: where the heads read the observation, how the features enter them;
-        None: they read the features alone.
+      conditioning: how the features enter the heads.
 
     Returns:
       The corresponding `TrialNetworks`, whose heads are given a `Read`.
@@ -128,10 +137,10 @@ def trial_networks(
 
 
 def _heads(
-    env: Environment, size: int, head: NetworkConfig, conditioning: Conditioning | None
+    env: Environment, size: int, head: NetworkConfig, conditioning: HeadConditioning
 ) -> tuple[ConditionedNetwork, ConditionedNetwork]:
     """Policy and value of features [H] and an observation; `size`: H."""
-    if conditioning is None:
+    if isinstance(conditioning, MemoryAlone):
         space = spaces.Box(-jnp.inf, jnp.inf, (size,))
         action = policy_network(space, env.action_space, head)
         return _of_features_alone(action), _of_features_alone(

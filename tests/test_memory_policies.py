@@ -9,7 +9,7 @@ from gymnax.environments import spaces
 
 from envs.point import Point
 from metarl_jax.conditioning import Concatenation, Hypernetwork
-from metarl_jax.memory_policies import trial_networks
+from metarl_jax.memory_policies import MemoryAlone, trial_networks
 from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import SEQUENCE_MODELS, GruConfig, sequence_model
@@ -84,7 +84,10 @@ def test_input_is_what_was_seen_done_and_paid_and_how_much_of_the_trial_is_over(
 @pytest.mark.parametrize("env", [SMALL, Point(horizon=4)], ids=["discrete", "box"])
 @pytest.mark.parametrize(
     "kind, conditioning",
-    [*((kind, None) for kind in SEQUENCE_MODELS), (GruConfig, Hypernetwork(1.0))],
+    [
+        *((kind, MemoryAlone()) for kind in SEQUENCE_MODELS),
+        (GruConfig, Hypernetwork(1.0)),
+    ],
     ids=lambda each: getattr(each, "__name__", type(each).__name__),
 )
 def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(
@@ -110,7 +113,9 @@ def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(
     np.testing.assert_allclose(recomputed, acted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("conditioning", [None, Concatenation(), Hypernetwork()])
+@pytest.mark.parametrize(
+    "conditioning", [MemoryAlone(), Concatenation(), Hypernetwork()]
+)
 def test_heads_read_the_observation_where_they_are_conditioned(conditioning):
     """The memory is the same at all steps, and observations are not."""
     forgetful = transparent(num_inputs(COUNTDOWN))._replace(
@@ -127,7 +132,7 @@ def test_heads_read_the_observation_where_they_are_conditioned(conditioning):
         networks.value(params, read),
     )
     for outputs in of_steps:
-        assert len(np.unique(outputs)) == (1 if conditioning is None else 4)
+        assert len(np.unique(outputs)) == (1 if conditioning == MemoryAlone() else 4)
 
 
 def test_lives_of_one_task_know_nothing_of_each_other():

@@ -8,8 +8,12 @@ from metarl_jax.checks import (
     require_not_negative,
     require_positive,
 )
-from metarl_jax.conditioning import Conditioning
-from metarl_jax.memory_policies import LINEAR, trial_networks
+from metarl_jax.memory_policies import (
+    LINEAR,
+    HeadConditioning,
+    MemoryAlone,
+    trial_networks,
+)
 from metarl_jax.networks import Activation, NetworkConfig
 from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
@@ -42,8 +46,7 @@ class Rl2Config:
     embedding_activation: Activation = "relu"
     memory: SequenceConfig = GruConfig()
     head: NetworkConfig = LINEAR  # on the memory: of the policy, and of the value
-    # where the heads read the observation, too, how the memory enters them
-    conditioning: Conditioning | None = None
+    conditioning: HeadConditioning = MemoryAlone()
     discount: float = 0.99  # gamma, over the whole trial
     trace_decay: float = 0.95  # lambda of generalised advantage estimation
     outer: TrialOuterConfig = TrialProximalConfig()
