@@ -13,6 +13,9 @@ import numpy as np
 import probe
 import pytest
 
+from experiments import run
+from metarl_jax import platform
+
 ROOT = Path(__file__).parents[1]
 SMALL = [
     "--training.num-tasks=4",
@@ -202,25 +205,38 @@ def test_run_with_infinite_step_stops_with_iteration_and_checkpoint(tmp_path):
     assert "checkpoint" in line
 
 
-@pytest.mark.parametrize(
-    "arguments, said",
-    [
-        (["maml_pont"], "choose from maml_point"),
-        (["maml_point", "--algorithm.num-adaption-steps=2"], "num-adaptation-steps"),
-        (["maml_point", "--algorithm.num-adaptation-steps=-1"], "0 or more, not -1"),
-        (["maml_point", "--algorithm.inner-surrogate=dicce"], "dice"),
-        (["maml_point", "--environment=pont"], "point"),
-        (["maml_point", "--evaluation.task-set=new"], "finn2017"),
-        (["maml_point", "--training.num-tasks=0"], "num_tasks must be 1 or more"),
-        (["maml_point", "--resume=nowhere"], "no run in nowhere"),
-    ],
-)
-def test_wrong_option_gets_one_line_with_the_valid_choices(arguments, said):
-    code, out, errors = finish(command("experiments.run", *arguments))
-    assert code == 2
+WRONG = {
+    "maml_pont": "choose from maml_point",
+    "maml_point --algorithm.num-adaption-steps=2": "num-adaptation-steps",
+    "maml_point --algorithm.num-adaptation-steps=-1": "0 or more, not -1",
+    "maml_point --algorithm.inner-surrogate=dicce": "dice",
+    "maml_point --environment=pont": "point",
+    "maml_point --evaluation.task-set=new": "finn2017",
+    "maml_point --training.num-tasks=0": "num_tasks must be 1 or more",
+    "maml_point --resume=nowhere": "no run in nowhere",
+}
+
+
+@pytest.mark.parametrize("arguments, said", WRONG.items())
+def test_wrong_option_gets_one_line_with_the_valid_choices(
+    arguments, said, capsys, monkeypatch
+):
+    monkeypatch.setattr(platform, "configure", lambda: None)  # for new processes
+    with pytest.raises(SystemExit) as ended:
+        run.main(arguments.split())
+    out, errors = capsys.readouterr()
+    assert ended.value.code == 2
     assert said in errors
     assert len(errors.strip().splitlines()) == 1
     assert out == ""
+
+
+def test_command_with_a_wrong_option_says_nothing_else():
+    code, out, errors = finish(
+        command("experiments.run", *"maml_point --see=1".split())
+    )
+    assert (code, out) == (2, "")
+    assert len(errors.strip().splitlines()) == 1
 
 
 def test_list_names_every_experiment_and_environment():
