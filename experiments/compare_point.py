@@ -51,16 +51,14 @@ _ADAM = AdamConfig(learning_rate=4e-3, decay_iterations=1)  # falls over the who
 _PPO = ProximalConfig(learning_rate=2e-3, decay_iterations=1)
 _OUTER = {"outer_stages": "adapted", "outer": _ADAM}
 _MAML = _INNER | _OUTER
-_TRIAL = {
-    "num_adaptation_steps": 3,
-    "trace_decay": 0.8,
-    # values, in units of a whole trial, are small, and so is the loss that they bring
-    "outer": TrialProximalConfig(
-        learning_rate=2e-3, decay_iterations=1, value_coefficient=20.0
-    ),
-}
+# values, in units of a whole trial, are small, and so is the loss that they bring
+_TRIAL_PPO = TrialProximalConfig(
+    learning_rate=2e-3, decay_iterations=1, value_coefficient=20.0
+)
+_TRIAL = {"num_adaptation_steps": 3, "trace_decay": 0.8}
+# a belief of use takes more steps of its autoencoder than the policy takes
 _BELIEFS = BeliefLearningConfig(
-    learning_rate=1e-3, decay_iterations=1, num_minibatches=4
+    learning_rate=4e-3, decay_iterations=1, num_minibatches=16, batch_size=16
 )
 
 COMPARISON = Comparison(
@@ -123,7 +121,7 @@ COMPARISON = Comparison(
             ),
             num_tasks=4,
         ),
-        "rl2": Row(Rl2Config(**_TRIAL), num_tasks=16),
+        "rl2": Row(Rl2Config(**_TRIAL, outer=_TRIAL_PPO), num_tasks=16),
         "varibad": Row(
             VaribadConfig(
                 **_TRIAL,
@@ -132,7 +130,8 @@ COMPARISON = Comparison(
                     decoder=DecoderConfig(reward_of="next_observation")
                 ),
                 belief_learning=_BELIEFS,
-                network=_NETWORK,
+                network=NetworkConfig((64, 64), "relu", initial_std=0.5),
+                outer=dataclasses.replace(_TRIAL_PPO, entropy_coefficient=0.0),
             ),
             num_tasks=16,
         ),

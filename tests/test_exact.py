@@ -209,7 +209,7 @@ def error(case, log2_episodes, num_keys, surrogate, expected):
     return np.sqrt(np.mean(distance**2)) / np.linalg.norm(truth(case))
 
 
-SIZES = [(10, 32), (14, 4), (18, 2)]  # log2 of the episodes per stage, keys
+SIZES = [(9, 32), (13, 4), (17, 2)]  # log2 of the episodes per stage, keys
 
 
 def errors(surrogate, expected):
