@@ -38,6 +38,7 @@ COMPARISONS = {
     "point": "experiments.compare_point",
     "point_corners": "experiments.compare_point_corners",
     "cartpole": "experiments.compare_cartpole",
+    "tabular_mdp": "experiments.compare_tabular_mdp",
     "half_cheetah_velocity": "experiments.compare_half_cheetah_velocity",
 }
 
