@@ -4,8 +4,8 @@ All are tested with three steps of adaptation, but not with the same data: gradi
 methods adapt to 40 episodes a step, PEARL, RL^2 and VariBAD to one. PEARL and the task
 embedding are trained on 100 fixed tasks, the others on tasks drawn anew. Those that
 have an outer loss learn from all adapted policies, as `maml_point` does; what differs
-from row to row is said below. Settings were chosen by hand on one seed, with about the
-same effort for each row.
+from row to row is said below. Settings were chosen by hand on one seed, with more
+effort for some rows than for others.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ _TRIAL_PPO = TrialProximalConfig(
     learning_rate=2e-3, decay_iterations=1, value_coefficient=20.0
 )
 _TRIAL = {"num_adaptation_steps": 3, "trace_decay": 0.8}
-# a belief of use takes more steps of its autoencoder than the policy takes
+# as many steps of the autoencoder as of the policy: with fewer, beliefs come too late
 _BELIEFS = BeliefLearningConfig(
     learning_rate=4e-3, decay_iterations=1, num_minibatches=16, batch_size=16
 )

@@ -27,7 +27,7 @@ class Concatenation:
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """Each unit of a hidden layer is scaled and shifted, linearly in the embedding.
+    """Linear outputs of hidden layers are scaled and shifted, as the embedding says.
 
     References:
       Perez et al., FiLM: Visual Reasoning with a General Conditioning Layer (2018),
@@ -195,8 +195,8 @@ def _concatenation(
 
 class _FilmParams(NamedTuple):
     network: Params
-    scale: list[Array]  # [Z, H] for each hidden layer
-    shift: list[Array]  # [Z, H] for each hidden layer
+    scale: list[Array]  # [Z, linear outputs] for each hidden layer
+    shift: list[Array]  # likewise
 
 
 def _film(

@@ -6,7 +6,8 @@ two operations for each multiplication with its addition. Not counted: the envir
 the baseline's fit, element-wise functions, and what is computed once more in order to
 save memory.
 
-A policy has layers of n_0, n_1, ..., n_L units. One step of data has the products
+A policy has layers of n_0, n_1, ..., n_L units (a bilinear one counts twice where it is
+an output). One step of data has the products
 
     W   = n_0 n_1 + n_1 n_2 + ... + n_{L-1} n_L
     W_1 = n_0 n_1, whose input is data and needs no derivative

@@ -16,7 +16,13 @@ from metarl_jax.conditioning import (
     conditioned_policy,
     conditioned_value,
 )
-from metarl_jax.networks import Network, NetworkConfig, policy_network, value_network
+from metarl_jax.networks import (
+    LINEAR,
+    Network,
+    NetworkConfig,
+    policy_network,
+    value_network,
+)
 from metarl_jax.recollections import Recollection, as_input, blank, recall, remember
 from metarl_jax.types import (
     Array,
@@ -28,8 +34,6 @@ from metarl_jax.types import (
     Rollout,
     SequenceModel,
 )
-
-LINEAR = NetworkConfig(hidden_sizes=())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,17 +58,26 @@ class TrialNetworks(NamedTuple):
     # (params, trial [K+1, T, E]) -> the features of each step, [K+1, T, E, H], or
     # whatever else the heads read; a batch of trials puts an axis before
     features: Callable[[Params, Rollout], Any]
-    # (params, features [..., H]) -> distributions [...]
+    # (params, what `features` gives) -> distributions [...]
     action: Callable[[Params, Any], Distribution]
-    # (params, features [..., H]) -> values [...]
+    # (params, what `features` gives) -> values [...]
     value: Callable[[Params, Any], Array]
 
 
-class Read(NamedTuple):
-    """What the heads read at each step of a trial."""
+class HeadInputs(NamedTuple):
+    """What policy and value are given at each step, where an embedding is among it."""
 
-    features: Array  # [K+1, T, E, H]; of the sequence model
-    observation: Array  # [K+1, T, E, O]
+    embedding: Array  # [..., Z]; or of the first axes of `observation` alone
+    observation: Array  # [..., O]
+
+
+def at_steps(
+    name: str, head: ConditionedNetwork
+) -> Callable[[Params, HeadInputs], Any]:
+    """`action` or `value` of `TrialNetworks`, by the head with parameters `name`."""
+    return lambda params, inputs: at_each_step(
+        partial(head.apply, params[name]), *inputs
+    )
 
 
 def trial_networks(
@@ -87,11 +100,12 @@ def trial_networks(
       env: the environment.
       model: with `num_inputs(env)` inputs.
       length: steps of a trial, (K+1) * T.
-      head: of policy and of value, on the features of the sequence model.
-      conditioning: how the features enter the heads.
+      head: network of policy and of value.
+      conditioning: how the memory, as an embedding, enters the heads, which read the
+        observation; or that they read the memory alone.
 
     Returns:
-      The corresponding `TrialNetworks`, whose heads are given a `Read`.
+      The corresponding `TrialNetworks`, whose heads are given `HeadInputs`.
 
     References:
       Duan et al., RL^2: Fast Reinforcement Learning via Slow Reinforcement Learning
@@ -107,13 +121,13 @@ def trial_networks(
         distribution = action_head.apply(params["action"], features, vector)
         return distribution, memory._replace(observation=vector, sequence=sequence)
 
-    def life(params: Params, trial: Rollout) -> Read:
+    def life(params: Params, trial: Rollout) -> HeadInputs:
         observation, recollection = recall(env, trial)
         inputs = jax.vmap(as_input_of)(observation, recollection)
         features, _ = model.unroll(params["memory"], inputs, model.initial_memory)
-        return Read(features, observation)
+        return HeadInputs(features, observation)
 
-    def read(params: Params, trial: Rollout) -> Read:
+    def head_inputs(params: Params, trial: Rollout) -> HeadInputs:
         lives = jax.vmap(partial(life, params), in_axes=2, out_axes=1)(trial)
         by_step = lambda leaf: leaf.reshape(*trial.reward.shape, -1)
         return jax.tree.map(by_step, lives)
@@ -126,13 +140,9 @@ def trial_networks(
             remember=partial(remember, env.action_space),
         ),
         init_value=_with_memory(model, "value", value_head.init),
-        features=read,
-        action=lambda params, read: at_each_step(
-            partial(action_head.apply, params["action"]), *read
-        ),
-        value=lambda params, read: at_each_step(
-            partial(value_head.apply, params["value"]), *read
-        ),
+        features=head_inputs,
+        action=at_steps("action", action_head),
+        value=at_steps("value", value_head),
     )
 
 

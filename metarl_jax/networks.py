@@ -15,14 +15,15 @@ from metarl_jax.checks import require, require_positive
 from metarl_jax.distributions import Categorical, DiagonalGaussian, TanhGaussian
 from metarl_jax.types import Array, Key, Params, Policy
 
-# (scale [H], shift [H]) of each hidden layer; empty: as it is
+# (scale, shift) of the linear outputs of each hidden layer; empty: as they are
 Modulation = Sequence[tuple[Array, Array]]
 
-Activation = Literal["relu", "tanh", "elu", "swish", "product"]
+Activation = Literal["relu", "tanh", "elu", "swish", "bilinear"]
 
 
-def _product(outputs: Array) -> Array:
-    return math.prod(jnp.split(outputs, 2, axis=-1))
+def _bilinear(outputs: Array) -> Array:
+    left, right = jnp.split(outputs, 2, axis=-1)
+    return left * right
 
 
 _ACTIVATIONS = {
@@ -30,7 +31,7 @@ _ACTIVATIONS = {
     "tanh": nn.tanh,
     "elu": nn.elu,
     "swish": nn.swish,
-    "product": _product,
+    "bilinear": _bilinear,
 }
 
 
@@ -40,9 +41,9 @@ class NetworkConfig:
 
     The spread is a free parameter per action, or with `state_dependent_std` a second
     output of the network. `squash` sends actions through tanh; otherwise the
-    environment clips them. A unit with the activation "product" multiplies two linear
-    functions of its inputs, and so can tell pairs of them ("bilinear" in Shazeer, GLU
-    Variants Improve Transformer (2020), https://arxiv.org/abs/2002.05202).
+    environment clips them. A bilinear unit multiplies two linear functions of its
+    inputs, and so can tell pairs of them (Shazeer, GLU Variants Improve Transformer,
+    2020, https://arxiv.org/abs/2002.05202).
     """
 
     hidden_sizes: tuple[int, ...] = (64, 64)
@@ -64,8 +65,11 @@ class NetworkConfig:
     @property
     def linear_sizes(self) -> tuple[int, ...]:
         """Outputs of each hidden layer before its activation."""
-        per_unit = 2 if self.activation == "product" else 1
+        per_unit = 2 if self.activation == "bilinear" else 1
         return tuple(per_unit * size for size in self.hidden_sizes)
+
+
+LINEAR = NetworkConfig(hidden_sizes=())
 
 
 class Network(NamedTuple):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from metarl_jax.beliefs import Belief, standard_belief
 from metarl_jax.checks import require_positive
 from metarl_jax.lives import Life, by_life, by_step, lives
-from metarl_jax.networks import NetworkConfig, mlp
+from metarl_jax.networks import LINEAR, NetworkConfig, mlp
 from metarl_jax.recollections import action_vector, num_inputs
 from metarl_jax.sequence_models import (
     GruConfig,
@@ -30,7 +30,6 @@ from metarl_jax.types import (
     Rollout,
 )
 
-_LINEAR = NetworkConfig(hidden_sizes=())
 _SMALLEST_VARIANCE = 1e-4
 
 
@@ -186,7 +185,7 @@ def _encoder(env: Environment, config: AutoencoderConfig, length: int):
     layers = NetworkConfig(config.input_sizes, activation="relu")
     make_model = lambda size: sequence_model(config.memory, size, length)
     model = embedded(num_inputs(env), layers, make_model)
-    init_head, head = mlp(model.num_features, 2 * config.embedding_size, _LINEAR)
+    init_head, head = mlp(model.num_features, 2 * config.embedding_size, LINEAR)
 
     def init(key: Key) -> Params:
         memory_key, head_key = jax.random.split(key)

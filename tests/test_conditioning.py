@@ -91,8 +91,8 @@ def generated(params, embedding):
     return jax.tree.map(moved, base, directions)
 
 
-def test_film_scales_and_shifts_both_factors_of_a_product():
-    config = NetworkConfig(hidden_sizes=(1,), activation="product")
+def test_film_scales_and_shifts_both_factors_of_a_bilinear_unit():
+    config = NetworkConfig(hidden_sizes=(1,), activation="bilinear")
     network = conditioned_features(PLANE, config, Film(), 1)
     scale, shift = jnp.array([[0.5, -1.0]]), jnp.array([[0.25, 0.125]])
     params = started(network)._replace(scale=[scale], shift=[shift])

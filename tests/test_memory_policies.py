@@ -8,8 +8,9 @@ import pytest
 from gymnax.environments import spaces
 
 from envs.point import Point
-from metarl_jax.conditioning import Concatenation, Hypernetwork
+from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
 from metarl_jax.memory_policies import MemoryAlone, trial_networks
+from metarl_jax.networks import NetworkConfig
 from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import SEQUENCE_MODELS, GruConfig, sequence_model
@@ -42,7 +43,7 @@ def inputs_of(env, trial):
     """What the model reads in each step of a trial: [K+1, T, E, D]."""
     model = transparent(num_inputs(env))
     networks = trial_networks(env, model, len(trial.reward) * env.horizon)
-    return networks.features({"memory": {}}, trial).features
+    return networks.features({"memory": {}}, trial).embedding
 
 
 def one_life(observation, action, reward, ends):
@@ -81,12 +82,15 @@ def test_input_is_what_was_seen_done_and_paid_and_how_much_of_the_trial_is_over(
     np.testing.assert_allclose(read, expected)
 
 
+CONDITIONED = Concatenation(), Film(1.0), Hypernetwork(1.0)
+
+
 @pytest.mark.parametrize("env", [SMALL, Point(horizon=4)], ids=["discrete", "box"])
 @pytest.mark.parametrize(
     "kind, conditioning",
     [
         *((kind, MemoryAlone()) for kind in SEQUENCE_MODELS),
-        (GruConfig, Hypernetwork(1.0)),
+        *((GruConfig, conditioning) for conditioning in CONDITIONED),
     ],
     ids=lambda each: getattr(each, "__name__", type(each).__name__),
 )
@@ -95,7 +99,8 @@ def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(
 ):
     length = 3 * env.horizon
     model = sequence_model(kind(), num_inputs(env), length)
-    networks = trial_networks(env, model, length, conditioning=conditioning)
+    head = NetworkConfig((4,) if isinstance(conditioning, Film) else ())
+    networks = trial_networks(env, model, length, head, conditioning)
     params = networks.policy.init(jax.random.key(0))
     params["action"] = jax.tree.map(lambda leaf: 30 * leaf, params["action"])
     task = jnp.int32(3) if env is SMALL else jnp.array([0.1, 0.2])
@@ -126,13 +131,14 @@ def test_heads_read_the_observation_where_they_are_conditioned(conditioning):
         jax.random.key(1)
     )
     trial = one_life([[1, 2, 3, 4]] * 2, *np.zeros((3, 2, 4), int))
-    read = networks.features(params, trial)
+    inputs = networks.features(params, trial)
     of_steps = (
-        networks.action(params, read).logits[..., 0],
-        networks.value(params, read),
+        networks.action(params, inputs).logits[..., 0],
+        networks.value(params, inputs),
     )
-    for outputs in of_steps:
-        assert len(np.unique(outputs)) == (1 if conditioning == MemoryAlone() else 4)
+    for first, second in of_steps:
+        np.testing.assert_allclose(first, second, rtol=1e-5)
+        assert (np.ptp(first) > 1e-4) == (conditioning != MemoryAlone())
 
 
 def test_lives_of_one_task_know_nothing_of_each_other():

@@ -35,13 +35,13 @@ def test_hidden_weights_start_orthogonal_with_gain_root_two():
     np.testing.assert_allclose(weight.T @ weight, 2 * np.eye(3), atol=1e-5)
 
 
-def test_unit_of_activation_product_multiplies_two_linear_functions():
-    init, features = mlp_features(3, NetworkConfig((4, 2), "product"))
+def test_bilinear_unit_multiplies_two_linear_functions():
+    init, features = mlp_features(3, NetworkConfig((4, 2), "bilinear"))
     params = init(jax.random.key(0))
     inputs = jnp.array([0.3, -0.2, 0.9])
     expected = inputs
     for name, units in (("hidden_0", 4), ("hidden_1", 2)):
-        weight, _ = (params["params"][name][part] for part in ("weight", "bias"))
+        weight = params["params"][name]["weight"]
         assert weight.shape == (2 * units, len(expected))
         expected = (weight[:units] @ expected) * (weight[units:] @ expected)
     np.testing.assert_allclose(features(params, inputs), expected, rtol=1e-5)

@@ -12,6 +12,7 @@ import envs
 from metarl_jax import training
 from metarl_jax.algorithms import Rl2Config, make
 from metarl_jax.classical.bandit_values import bayes_optimal_value
+from metarl_jax.conditioning import Film, Hypernetwork
 from metarl_jax.sequence_models import GruConfig
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
@@ -39,7 +40,9 @@ def test_rl2_nears_the_bayes_optimal_return_of_two_arms():
     returns = learning_curve(config, env, tasks.train, 256, 120)
     best = bayes_optimal_value(num_arms=2, num_pulls=5)
     assert returns[0] < 2.7 < 0.98 * best
-    assert 0.98 * best < returns[-60:].mean() < 1.01 * best
+    assert 0.98 * best < returns[-20:].mean()
+    # of 60 iterations, since the mean of 20 is known to 0.6% only
+    assert returns[-60:].mean() < 1.01 * best
 
 
 def opposite_arms(key):
@@ -47,11 +50,18 @@ def opposite_arms(key):
     return jax.nn.one_hot(jax.random.randint(key, (), 0, 2), 2)
 
 
-@pytest.mark.parametrize("outer", [PPO, TRPO], ids=["ppo", "trpo"])
-def test_what_an_episode_teaches_is_used_in_the_next(outer):
+MULTIPLYING = {"embedding_activation": "bilinear", "conditioning": Hypernetwork()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"outer": PPO}, {"outer": TRPO}, {"outer": PPO} | MULTIPLYING],
+    ids=["ppo", "trpo", "multiplying"],
+)
+def test_what_an_episode_teaches_is_used_in_the_next(options):
     """One pull an episode, four episodes: at best 0.5 + 3, at random 2."""
     env, _ = envs.make("bernoulli_bandit", num_arms=2, horizon=1)
-    config = Rl2Config(3, memory=GruConfig(8), discount=1.0, outer=outer)
+    config = Rl2Config(3, memory=GruConfig(8), discount=1.0, **options)
     returns = learning_curve(config, env, opposite_arms, 64, 60)
     assert returns[:2].mean() < 2.4
     assert returns[-5:].mean() > 3.3
@@ -126,6 +136,7 @@ def test_trial_is_consecutive_episodes_of_several_lives():
         ({"num_episodes": 0}, "num_episodes must be above 0"),
         ({"discount": 1.5}, "discount must be between 0 and 1"),
         ({"trace_decay": -0.5}, "trace_decay must be between 0 and 1"),
+        ({"conditioning": Film()}, "set head.hidden_sizes"),
     ],
 )
 def test_value_out_of_range_is_refused(options, message):

@@ -1,15 +1,22 @@
 """What a run was: every kind of configuration comes back from its file."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 
 import experiments
 from experiments.run_directory import RunDirectory
-from metarl_jax.algorithms import ALGORITHMS, TaskEmbeddingConfig, VaribadConfig
+from metarl_jax.algorithms import (
+    ALGORITHMS,
+    Rl2Config,
+    TaskEmbeddingConfig,
+    VaribadConfig,
+)
 from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
 from metarl_jax.embedding_sources import LearnedTable, TrueTask
 from metarl_jax.exploration_bonus import ExplorationBonusConfig
+from metarl_jax.networks import NetworkConfig
 from metarl_jax.reward_likelihoods import SquaredError, TwoValued
 from metarl_jax.sequence_models import LstmConfig
 from metarl_jax.trial_autoencoder import AutoencoderConfig
@@ -30,7 +37,8 @@ CONFIGS = [
     VaribadConfig(bonus=ExplorationBonusConfig()),
     *(TaskEmbeddingConfig(embedding=kind) for kind in (TrueTask(), LearnedTable(3))),
     *(
-        TaskEmbeddingConfig(conditioning=kind)
+        make(conditioning=kind)
+        for make in (TaskEmbeddingConfig, partial(Rl2Config, head=NetworkConfig((4,))))
         for kind in (Concatenation(), Film(), Hypernetwork())
     ),
 ]

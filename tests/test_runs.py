@@ -221,7 +221,9 @@ WRONG = {
 def test_wrong_option_gets_one_line_with_the_valid_choices(
     arguments, said, capsys, monkeypatch
 ):
-    monkeypatch.setattr(platform, "configure", lambda: None)  # for new processes
+    monkeypatch.setattr(
+        platform, "configure", lambda: None
+    )  # which sets up JAX, and here it is
     with pytest.raises(SystemExit) as ended:
         run.main(arguments.split())
     out, errors = capsys.readouterr()

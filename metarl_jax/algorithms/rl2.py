@@ -4,17 +4,18 @@ import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
 from metarl_jax.checks import (
+    require,
     require_fraction,
     require_not_negative,
     require_positive,
 )
+from metarl_jax.conditioning import Film
 from metarl_jax.memory_policies import (
-    LINEAR,
     HeadConditioning,
     MemoryAlone,
     trial_networks,
 )
-from metarl_jax.networks import Activation, NetworkConfig
+from metarl_jax.networks import LINEAR, Activation, NetworkConfig
 from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import (
@@ -45,8 +46,8 @@ class Rl2Config:
     embedding_sizes: tuple[int, ...] = (64,)  # of layers between input and memory
     embedding_activation: Activation = "relu"
     memory: SequenceConfig = GruConfig()
-    head: NetworkConfig = LINEAR  # on the memory: of the policy, and of the value
-    conditioning: HeadConditioning = MemoryAlone()
+    head: NetworkConfig = LINEAR  # of policy and value
+    conditioning: HeadConditioning = MemoryAlone()  # of the heads, on the memory
     discount: float = 0.99  # gamma, over the whole trial
     trace_decay: float = 0.95  # lambda of generalised advantage estimation
     outer: TrialOuterConfig = TrialProximalConfig()
@@ -55,6 +56,10 @@ class Rl2Config:
         require_not_negative(self, "num_adaptation_steps")
         require_positive(self, "num_episodes")
         require_fraction(self, "discount", "trace_decay")
+        require(
+            not isinstance(self.conditioning, Film) or self.head.hidden_sizes,
+            "Film modulates hidden layers: set head.hidden_sizes",
+        )
 
 
 class Rl2State(NamedTuple):

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +11,6 @@ from metarl_jax.conditioning import (
     ConditionedNetwork,
     Conditioning,
     Film,
-    at_each_step,
     conditioned_policy,
     conditioned_value,
     context_policy,
@@ -24,7 +22,7 @@ from metarl_jax.embedding_sources import (
     embedding_source,
 )
 from metarl_jax.gradient_methods import InnerConfig, collect_trial, context_loop
-from metarl_jax.memory_policies import TrialNetworks
+from metarl_jax.memory_policies import HeadInputs, TrialNetworks, at_steps
 from metarl_jax.rollouts import collect
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_optimizers import (
@@ -133,13 +131,6 @@ def task_embedding(
     )
 
 
-class _Steps(NamedTuple):
-    """What the networks of a task read at each step of a trial."""
-
-    embedding: Array  # [Z]
-    observation: Array  # [K+1, T, E, O]; without the embedding
-
-
 def _trial_networks(
     policy: Policy,
     network: ConditionedNetwork,
@@ -155,21 +146,17 @@ def _trial_networks(
 
         return both
 
-    def features(params: Params, trial: Rollout) -> _Steps:
+    def features(params: Params, trial: Rollout) -> HeadInputs:
         observation = source.without_embedding(trial.observation)
         flat = observation.reshape(*trial.reward.shape, -1)
-        return _Steps(source.of_trial(params["table"], trial), flat)
+        return HeadInputs(source.of_trial(params["table"], trial), flat)
 
     return TrialNetworks(
         policy=policy._replace(init=with_table("action", network.init)),
         init_value=with_table("value", critic.init),
         features=features,
-        action=lambda params, steps: at_each_step(
-            partial(network.apply, params["action"]), *steps
-        ),
-        value=lambda params, steps: at_each_step(
-            partial(critic.apply, params["value"]), *steps
-        ),
+        action=at_steps("action", network),
+        value=at_steps("value", critic),
     )
 
 
