@@ -141,7 +141,11 @@ def mlp_value(
 
 
 def value_network(observation_space: Any, config: NetworkConfig) -> Network:
-    """The network of `mlp_value`, which gives a scalar."""
+    """The network of `mlp_value`, which gives a scalar.
+
+    It starts near zero: where the unit of values is the return of a whole trial, what a
+    random network says is more than all rewards together, and credit begins as noise.
+    """
     return _network(_Value(config), observation_space.shape)
 
 
@@ -293,4 +297,4 @@ class _Value(nn.Module):
 
     @nn.compact
     def __call__(self, observation: Array, modulation: Modulation = ()) -> Array:
-        return _Mlp(self.config, 1, 1.0)(observation, modulation)[0]
+        return _Mlp(self.config, 1, 0.01)(observation, modulation)[0]

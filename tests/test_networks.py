@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
-from metarl_jax.networks import NetworkConfig, mlp_features, mlp_policy
+from metarl_jax.networks import NetworkConfig, mlp_features, mlp_policy, mlp_value
 
 SPACE = spaces.Box(-1.0, 1.0, (3,))
 
@@ -45,3 +45,11 @@ def test_bilinear_unit_multiplies_two_linear_functions():
         assert weight.shape == (2 * units, len(expected))
         expected = (weight[:units] @ expected) * (weight[units:] @ expected)
     np.testing.assert_allclose(features(params, inputs), expected, rtol=1e-5)
+
+
+def test_values_start_near_zero_and_are_not_all_the_same():
+    init, value = mlp_value(SPACE, NetworkConfig())
+    params = init(jax.random.key(0))
+    observations = jax.random.normal(jax.random.key(1), (100, 3))
+    values = jax.vmap(lambda each: value(params, each))(observations)
+    assert 1e-4 < np.std(values) < 0.02
