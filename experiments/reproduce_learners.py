@@ -46,7 +46,8 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/rl2_trpo": Budget(10_240, 400, 2),
         "bandit-n10-*/transformer": Budget(10_240, 400, 2),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
-        "bandit-n100-*/rl2_gru": Budget(51_200, 800, 2),
+        "bandit-n100-k5/rl2_gru": Budget(51_200, 800, 2),
+        "bandit-n100-*/rl2_gru": Budget(25_600, 1500, 2),
         "mdp-*/rl2_*": Budget(25_600, 2500, 2),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
         "mdp-*": Budget(51_200, 400, 1, hidden_size=128),
@@ -88,6 +89,9 @@ class Tuning(NamedTuple):
 _SHORT = Tuning(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
 _TUNED = {
     "bandit-n100-k5": Tuning(0.97, entropy_coefficient=0.01, value_coefficient=20.0),
+    "bandit-n100-*": Tuning(
+        0.8, entropy_coefficient=0.05, learning_rate=4e-3, value_coefficient=20.0
+    ),
     "bandit-*": Tuning(
         0.8, entropy_coefficient=0.02, learning_rate=2e-3, value_coefficient=20.0
     ),
