@@ -74,8 +74,9 @@ class Learner(NamedTuple):
 class Tuning(NamedTuple):
     """What RL^2 with a GRU was tuned in, by trying few values.
 
-    Those of 100 pulls were tried with 10 arms, of more pulls with 50 arms and 100, of
-    all MDPs in 10 episodes; of the first and the last with 25,600 steps an iteration.
+    Those of 100 pulls of 10 and 50 arms were tried with 10, of more pulls with 50 arms
+    and 100 pulls, of all MDPs in 10 episodes; of the first and the last with 25,600
+    steps an iteration.
     """
 
     trace_decay: float
