@@ -9,35 +9,20 @@ import dataclasses
 
 from experiments import reproduce_learners
 from experiments.comparison import Comparison, Row
-from experiments.experiment import Experiment
 from experiments.reproduce_cells import CELLS
-from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.memory_policies import MemoryAlone
-from metarl_jax.training import TrainingConfig
 
-_CELL = CELLS["mdp-N10"]
-_NUM_TASKS = 256
-_BOTH = reproduce_learners.rl2_gru(
-    _CELL,
-    # rates fall over the whole run
-    reproduce_learners.Budget(_NUM_TASKS * _CELL.num_steps, 1, 1),
-).algorithm
+_TABLE = reproduce_learners.experiment(CELLS["mdp-N10"], "rl2_gru", "small")
+_BOTH = _TABLE.algorithm
 _PRODUCTS = dataclasses.replace(_BOTH, conditioning=MemoryAlone())
 _HYPERNETWORK = dataclasses.replace(_BOTH, embedding_activation="relu")
 _NEITHER = dataclasses.replace(_PRODUCTS, embedding_activation="relu")
 
 COMPARISON = Comparison(
-    base=Experiment(
+    base=dataclasses.replace(
+        _TABLE,
         description="MDPs of 10 states and 5 actions, ten episodes of ten steps",
-        environment=_CELL.environment,
-        environment_options=_CELL.environment_options,
-        algorithm=_BOTH,
-        training=TrainingConfig(num_tasks=_NUM_TASKS, iterations_per_checkpoint=50),
-        evaluation=EvaluationConfig(
-            num_tasks=1000,
-            num_adaptation_steps=_BOTH.num_adaptation_steps,
-            num_episodes=_BOTH.num_episodes,
-        ),
+        evaluation=dataclasses.replace(_TABLE.evaluation, num_tasks=1000),
     ),
     rows={
         "rl2": Row(_NEITHER),
