@@ -56,7 +56,7 @@ _TRIAL_PPO = TrialProximalConfig(
     learning_rate=2e-3, decay_iterations=1, value_coefficient=20.0
 )
 _TRIAL = {"num_adaptation_steps": 3, "trace_decay": 0.8}
-# as many steps of the autoencoder as of the policy: with fewer, beliefs come too late
+# as many steps of the autoencoder as of the policy
 _BELIEFS = BeliefLearningConfig(
     learning_rate=4e-3, decay_iterations=1, num_minibatches=16, batch_size=16
 )
