@@ -17,6 +17,7 @@ from metarl_jax.minibatches import MinibatchConfig
 from metarl_jax.networks import Activation, NetworkConfig
 from metarl_jax.optimizers import AdamConfig
 from metarl_jax.sequence_models import (
+    FastWeightsConfig,
     GruConfig,
     SequenceConfig,
     SnailConfig,
@@ -109,13 +110,18 @@ _TUNED = {
 }
 
 
-def rl2(memory: SequenceConfig, cell: Cell, budget: Budget) -> Learner:
+def rl2(
+    memory: SequenceConfig,
+    cell: Cell,
+    budget: Budget,
+    learning_rate: float | None = None,
+) -> Learner:
     """RL^2 with this memory, by PPO; a trial of the cell is one life.
 
-    Without a discount: what is reported is the sum of rewards.
+    Without a discount: what is reported is the sum of rewards. `learning_rate`: in
+    place of the tuned one.
     """
     tuning = _SHORT if cell.num_steps <= 10 else _matching(_TUNED, cell.name)
-    recurrent = isinstance(memory, GruConfig)
     algorithm = Rl2Config(
         num_adaptation_steps=cell.num_episodes - 1,
         memory=memory,
@@ -125,7 +131,7 @@ def rl2(memory: SequenceConfig, cell: Cell, budget: Budget) -> Learner:
         discount=1.0,
         trace_decay=tuning.trace_decay,
         outer=TrialProximalConfig(
-            learning_rate=tuning.learning_rate if recurrent else 1e-3,
+            learning_rate=learning_rate or tuning.learning_rate,
             decay_iterations=budget.num_iterations,
             entropy_coefficient=tuning.entropy_coefficient,
             value_coefficient=tuning.value_coefficient,
@@ -199,9 +205,10 @@ _MAML_STAGES = {
 # agent -> (cell, budget) -> Learner; in the order of the tables
 LEARNERS: dict[str, Callable[[Cell, Budget], Learner]] = {
     "rl2_gru": rl2_gru,
+    "rl2_fast_weights": partial(rl2, FastWeightsConfig()),
     "rl2_trpo": rl2_trpo,
-    "transformer": partial(rl2, TransformerConfig(num_layers=1)),
-    "snail": partial(rl2, SnailConfig()),
+    "transformer": partial(rl2, TransformerConfig(num_layers=1), learning_rate=1e-3),
+    "snail": partial(rl2, SnailConfig(), learning_rate=1e-3),
     "maml": maml,
 }
 

@@ -16,7 +16,10 @@ from experiments.reproduce_stored import (
 from experiments.row_folder import failure_cell, markdown
 
 OPTIMUM = "optimum"  # the agent whose rows hold the best that is possible
-LEARNED = ("rl2_gru", "rl2_trpo", "transformer", "snail", "maml")
+LEARNED = (
+    *("rl2_gru", "rl2_fast_weights", "rl2_trpo"),
+    *("transformer", "snail", "maml"),
+)
 _INDICES = ("gittins", "finite_horizon_gittins")
 # of the names of agents that believe in what MDPs are drawn from
 TRUE_PRIOR = "_true_prior"

@@ -9,6 +9,7 @@ from probe import quick_jit, relative_error
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.sequence_models import (
     SEQUENCE_MODELS,
+    FastWeightsConfig,
     GruConfig,
     LstmConfig,
     SnailConfig,
@@ -23,8 +24,14 @@ CONFIGS = {
     LstmConfig: LstmConfig(hidden_size=8),
     TransformerConfig: TransformerConfig(num_heads=2, width=8),
     SnailConfig: SnailConfig(4, 2, 4, 4, 4),
+    FastWeightsConfig: FastWeightsConfig(2, 4, 3),
 }
-RECURRENT = (GruConfig, LstmConfig)
+LARGER = {
+    GruConfig: {"hidden_size": 16},
+    LstmConfig: {"hidden_size": 16},
+    TransformerConfig: {"width": 16},
+}
+RECURRENT = (GruConfig, LstmConfig, FastWeightsConfig)
 CACHED = (TransformerConfig, SnailConfig)
 
 all_models = pytest.mark.parametrize("config_type", SEQUENCE_MODELS)
@@ -114,9 +121,7 @@ def test_memories_of_a_batch_may_be_at_different_steps(config_type):
 
 @all_models
 def test_recalls_its_first_input_after_ten_steps(config_type):
-    changes = {"width": 16} if config_type is TransformerConfig else {}
-    changes = {"hidden_size": 16} if config_type in RECURRENT else changes
-    model, params = model_and_params(config_type, **changes)
+    model, params = model_and_params(config_type, **LARGER.get(config_type, {}))
     params = {"memory": params, "head": jnp.zeros(model.num_features)}
     optimizer = optax.adam(2e-2)
 
@@ -205,6 +210,44 @@ def test_gru_follows_its_equations():
     assert_close(unroll(model, params, sequence)[1], hidden)
 
 
+def test_fast_weights_follow_their_equations():
+    model, params = model_and_params(FastWeightsConfig)
+    params = jax.tree.map(lambda leaf: leaf + 0.1, params)
+    layers = jax.tree.map(np.asarray, params["params"])
+    linear = lambda name, x, head: (
+        x @ layers[name]["kernel"][:, head] + layers[name]["bias"][head]
+    )
+    softmax = lambda x: np.exp(x) / np.exp(x).sum()
+    sequence = np.asarray(inputs(4))
+    weights = np.zeros((2, 4, 3))
+    for x in sequence:
+        for head in range(2):
+            key, value = softmax(linear("key", x, head)), linear("value", x, head)
+            strength = 1 / (1 + np.exp(-linear("strength", x, head)))
+            error = value - key @ weights[head]
+            weights[head] += strength * np.outer(key, error)
+    queries = [softmax(linear("query", sequence[-1], head)) for head in range(2)]
+    read = [query @ matrix for query, matrix in zip(queries, weights, strict=True)]
+    features, memory = unroll(model, params, sequence)
+    assert_close(memory, weights)
+    assert_close(features[-1], np.concatenate([sequence[-1], *read]))
+
+
+def test_fast_weights_read_what_was_last_written_under_a_key():
+    model, params = model_and_params(FastWeightsConfig)
+    # the first two inputs are the key, all of which is replaced; the third is the value
+    sharp = jnp.zeros((NUM_INPUTS, 2, 4)).at[0, :, 0].set(50).at[1, :, 1].set(50)
+    value = jnp.zeros((NUM_INPUTS, 2, 3)).at[2].set(1)
+    layers = params["params"]
+    layers["key"]["kernel"] = layers["query"]["kernel"] = sharp
+    layers["value"]["kernel"] = value
+    layers["strength"]["bias"] = jnp.full(2, 50.0)
+    layers["strength"]["kernel"] = jnp.zeros((NUM_INPUTS, 2))
+    sequence = jnp.array([[1, 0, 5.0], [0, 1, 7.0], [1, 0, 6.0]])
+    _, memory = unroll(model, params, sequence)
+    np.testing.assert_allclose(memory[:, :2, 0], [[6, 7], [6, 7]], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("config_type", "cell"),
     [(GruConfig, nn.GRUCell(8)), (LstmConfig, nn.OptimizedLSTMCell(8))],
@@ -242,6 +285,7 @@ def test_forget_gate_of_the_lstm_starts_open():
     [
         (GruConfig, "hn hr hz in ir iz"),
         (LstmConfig, "hf hg hi ho if ig ii io"),
+        (FastWeightsConfig, "key query strength value"),
         (
             TransformerConfig,
             "attention_0 attention_1 embedding norm perceptron_0 perceptron_1",
@@ -287,6 +331,7 @@ def test_unroll_of_more_steps_than_the_length_is_refused(config_type):
         (lambda: LstmConfig(segment_length=0), "segment_length must be above 0, not 0"),
         (lambda: TransformerConfig(num_layers=0), "num_layers must be above 0"),
         (lambda: TransformerConfig(width=60), "multiple of 2 \\* num_heads, 8, not 60"),
+        (lambda: FastWeightsConfig(key_size=0), "key_size must be above 0, not 0"),
         (lambda: SnailConfig(filters=-1), "filters must be above 0, not -1"),
         (lambda: sequence_model(GruConfig(), 0, 5), "num_inputs must be above 0"),
         (lambda: sequence_model(GruConfig(), 3, 0), "length must be above 0, not 0"),

@@ -8,6 +8,7 @@ import operator
 
 from metarl_jax.checks import require
 from metarl_jax.sequence_models.embedded import embedded as embedded
+from metarl_jax.sequence_models.fast_weights import FastWeightsConfig, fast_weights
 from metarl_jax.sequence_models.gru import GruConfig, gru
 from metarl_jax.sequence_models.lstm import LstmConfig, lstm
 from metarl_jax.sequence_models.snail import SnailConfig, snail
@@ -19,6 +20,7 @@ SEQUENCE_MODELS = {
     LstmConfig: lstm,
     TransformerConfig: transformer,
     SnailConfig: snail,
+    FastWeightsConfig: fast_weights,
 }
 
 SequenceConfig = functools.reduce(operator.or_, SEQUENCE_MODELS)
