@@ -214,16 +214,15 @@ def test_fast_weights_follow_their_equations():
     model, params = model_and_params(FastWeightsConfig)
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)
     layers = jax.tree.map(np.asarray, params["params"])
-    linear = lambda name, x, head: (
-        x @ layers[name]["kernel"][:, head] + layers[name]["bias"][head]
-    )
+    outputs = lambda name, x: x @ layers[name]["kernel"] + layers[name]["bias"]
+    linear = lambda name, x, head: outputs(name, x).reshape(2, -1)[head]
     softmax = lambda x: np.exp(x) / np.exp(x).sum()
     sequence = np.asarray(inputs(4))
     weights = np.zeros((2, 4, 3))
     for x in sequence:
         for head in range(2):
             key, value = softmax(linear("key", x, head)), linear("value", x, head)
-            strength = 1 / (1 + np.exp(-linear("strength", x, head)))
+            strength = 1 / (1 + np.exp(-linear("strength", x, head)[0]))
             error = value - key @ weights[head]
             weights[head] += strength * np.outer(key, error)
     queries = [softmax(linear("query", sequence[-1], head)) for head in range(2)]
@@ -237,7 +236,8 @@ def test_fast_weights_read_what_was_last_written_under_a_key():
     model, params = model_and_params(FastWeightsConfig)
     # the first two inputs are the key, all of which is replaced; the third is the value
     sharp = jnp.zeros((NUM_INPUTS, 2, 4)).at[0, :, 0].set(50).at[1, :, 1].set(50)
-    value = jnp.zeros((NUM_INPUTS, 2, 3)).at[2].set(1)
+    sharp = sharp.reshape(NUM_INPUTS, -1)
+    value = jnp.zeros((NUM_INPUTS, 2 * 3)).at[2].set(1)
     layers = params["params"]
     layers["key"]["kernel"] = layers["query"]["kernel"] = sharp
     layers["value"]["kernel"] = value

@@ -98,7 +98,10 @@ class _Writing(nn.Module):
     @nn.compact
     def __call__(self, inputs: Array) -> Writing:
         heads = self.config.num_heads
-        affine = lambda size, name: nn.DenseGeneral((heads, size), name=name)(inputs)
+        # XLA multiplies matrices faster than arrays with an axis of heads
+        affine = lambda size, name: nn.Dense(heads * size, name=name)(inputs).reshape(
+            -1, heads, size
+        )
         return Writing(
             query=nn.softmax(affine(self.config.key_size, "query")),
             key=nn.softmax(affine(self.config.key_size, "key")),
@@ -112,5 +115,5 @@ def _write_and_read(weights: Array, writing: Writing) -> tuple[Array, Array]:
     read = lambda weights, keys: jnp.einsum("hkv,hk->hv", weights, keys)
     error = writing.value - read(weights, writing.key)
     correction = writing.strength[:, None] * error
-    weights += writing.key[:, :, None] * correction[:, None]
+    weights += jnp.einsum("hk,hv->hkv", writing.key, correction)
     return weights, read(weights, writing.query).reshape(-1)
