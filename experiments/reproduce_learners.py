@@ -49,6 +49,8 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n100-k5/rl2_gru": Budget(51_200, 800, 2),
         "bandit-n100-*/rl2_gru": Budget(25_600, 1500, 2),
+        "mdp-N100/rl2_fast_weights": Budget(25_600, 2000, 2),
+        "mdp-*/rl2_fast_weights": Budget(25_600, 1200, 2),
         "mdp-*/rl2_*": Budget(25_600, 2500, 2),
         "gridnavi/rl2_gru": Budget(15_360, 400, 3),
         "mdp-*": Budget(51_200, 400, 1, hidden_size=128),
@@ -205,7 +207,7 @@ _MAML_STAGES = {
 # agent -> (cell, budget) -> Learner; in the order of the tables
 LEARNERS: dict[str, Callable[[Cell, Budget], Learner]] = {
     "rl2_gru": rl2_gru,
-    "rl2_fast_weights": partial(rl2, FastWeightsConfig()),
+    "rl2_fast_weights": partial(rl2, FastWeightsConfig(segment_length=20)),
     "rl2_trpo": rl2_trpo,
     "transformer": partial(rl2, TransformerConfig(num_layers=1), learning_rate=1e-3),
     "snail": partial(rl2, SnailConfig(), learning_rate=1e-3),
