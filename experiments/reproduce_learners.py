@@ -49,6 +49,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n100-k5/rl2_gru": Budget(51_200, 800, 2),
         "bandit-n100-*/rl2_gru": Budget(25_600, 1500, 2),
+        "bandit-*/rl2_gru": Budget(51_200, 500, 2),
         "mdp-N100/rl2_fast_weights": Budget(25_600, 2000, 2),
         "mdp-*/rl2_fast_weights": Budget(25_600, 1200, 2),
         "mdp-*/rl2_*": Budget(25_600, 2500, 2),
@@ -78,7 +79,7 @@ class Tuning(NamedTuple):
     """What RL^2 with a GRU was tuned in, by trying few values.
 
     Those of 100 pulls of 10 and 50 arms were tried with 10, of more pulls with 50 arms
-    and 100 pulls, of all MDPs in 10 episodes; of the first and the last with 25,600
+    and 500 pulls, of all MDPs in 10 episodes; of the first and the last with 25,600
     steps an iteration.
     """
 
@@ -97,7 +98,11 @@ _TUNED = {
         0.8, entropy_coefficient=0.05, learning_rate=4e-3, value_coefficient=20.0
     ),
     "bandit-*": Tuning(
-        0.8, entropy_coefficient=0.02, learning_rate=2e-3, value_coefficient=20.0
+        0.8,
+        entropy_coefficient=0.1,
+        learning_rate=4e-3,
+        value_coefficient=20.0,
+        embedding_activation="bilinear",
     ),
     # what is known is of pairs of a state and an action
     "mdp-*": Tuning(
