@@ -66,7 +66,8 @@ def fast_weights(
     References:
       Schmidhuber, Learning to Control Fast-Weight Memories (1992)
       Schlag et al., Linear Transformers Are Secretly Fast Weight Programmers (2021),
-      section 4.2, https://arxiv.org/abs/2102.11174
+      section 4.2, with a softmax in place of their kernels,
+      https://arxiv.org/abs/2102.11174
     """
     module = _Writing(config)
     sizes = config.num_heads, config.key_size, config.value_size
@@ -98,15 +99,13 @@ class _Writing(nn.Module):
     @nn.compact
     def __call__(self, inputs: Array) -> Writing:
         heads = self.config.num_heads
-        # XLA multiplies matrices faster than arrays with an axis of heads
-        affine = lambda size, name: nn.Dense(heads * size, name=name)(inputs).reshape(
-            -1, heads, size
-        )
+        affine = lambda size, name: nn.Dense(heads * size, name=name)(inputs)
+        by_head = lambda size, name: affine(size, name).reshape(-1, heads, size)
         return Writing(
-            query=nn.softmax(affine(self.config.key_size, "query")),
-            key=nn.softmax(affine(self.config.key_size, "key")),
-            value=affine(self.config.value_size, "value"),
-            strength=nn.sigmoid(nn.Dense(heads, name="strength")(inputs)),
+            query=nn.softmax(by_head(self.config.key_size, "query")),
+            key=nn.softmax(by_head(self.config.key_size, "key")),
+            value=by_head(self.config.value_size, "value"),
+            strength=nn.sigmoid(affine(1, "strength")),
         )
 
 
@@ -115,5 +114,6 @@ def _write_and_read(weights: Array, writing: Writing) -> tuple[Array, Array]:
     read = lambda weights, keys: jnp.einsum("hkv,hk->hv", weights, keys)
     error = writing.value - read(weights, writing.key)
     correction = writing.strength[:, None] * error
+    # XLA on a CPU makes of a broadcast product loops that take twice as long
     weights += jnp.einsum("hk,hv->hkv", writing.key, correction)
     return weights, read(weights, writing.query).reshape(-1)
