@@ -131,9 +131,9 @@ def rl2(
     """RL^2 with this memory, by PPO; a trial of the cell is one life.
 
     What is reported is the sum of rewards, and trials of up to a hundred steps are
-    learned without a discount; longer ones with that of Duan et al.
-    (`compare_long_mdp.py` measures what it brings). `learning_rate`: in place of the
-    tuned one.
+    learned without a discount; longer ones with that of a public reproduction
+    (https://github.com/edlanglois/relearn; `compare_long_mdp.py` measures what it
+    brings). `learning_rate`: in place of the tuned one.
     """
     tuning = _SHORT if cell.num_steps <= 10 else _matching(_TUNED, cell.name)
     algorithm = Rl2Config(
