@@ -17,8 +17,12 @@ from experiments.row_folder import failure_cell, markdown
 
 OPTIMUM = "optimum"  # the agent whose rows hold the best that is possible
 LEARNED = (
-    *("rl2_gru", "rl2_fast_weights", "rl2_trpo"),
-    *("transformer", "snail", "maml"),
+    "rl2_gru",
+    "rl2_fast_weights",
+    "rl2_trpo",
+    "transformer",
+    "snail",
+    "maml",
 )
 _INDICES = ("gittins", "finite_horizon_gittins")
 # of the names of agents that believe in what MDPs are drawn from

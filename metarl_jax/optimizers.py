@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import optax
 
-from metarl_jax.checks import require, require_positive
+from metarl_jax.checks import require, require_fraction, require_positive
 from metarl_jax.surrogates import Surrogate, clipped, likelihood_ratio
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trust_region import TrustRegionConfig, trust_region
@@ -20,13 +20,15 @@ class AdamConfig:
     """Adam on the meta-gradient, clipped to a largest global norm."""
 
     learning_rate: float = 1e-3
-    # the learning rate falls linearly to zero over this many iterations; 0: it stays
+    # the learning rate falls linearly over this many iterations; 0: it stays
     decay_iterations: int = 0
+    final_fraction: float = 0.0  # of the learning rate, to which it falls
     max_gradient_norm: float = 0.5
 
     def __post_init__(self):
         require_positive(self, "learning_rate", "max_gradient_norm")
         require(self.decay_iterations >= 0, "decay_iterations must be 0 or more")
+        require_fraction(self, "final_fraction")
 
     @property
     def surrogate(self) -> Surrogate:
@@ -89,7 +91,8 @@ def adam_chain(config: AdamConfig) -> optax.GradientTransformation:
     learning_rate = config.learning_rate
     if config.decay_iterations:
         num_steps = config.decay_iterations * config.steps_per_iteration
-        learning_rate = optax.linear_schedule(learning_rate, 0.0, num_steps)
+        final_rate = config.final_fraction * learning_rate
+        learning_rate = optax.linear_schedule(learning_rate, final_rate, num_steps)
     return optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm),
         optax.adam(learning_rate, eps=1e-5),

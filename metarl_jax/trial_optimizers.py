@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from metarl_jax.checks import require_not_negative, require_positive
 from metarl_jax.losses import normalized
@@ -192,7 +193,7 @@ def ppo(
 
     def update(key: Key, params: Params, state: PpoState, trials: Rollout):
         lessons = _lessons(networks, params, horizon, axis, credit, trials)
-        coefficient = config.entropy_coefficient * _remaining(config, state.iteration)
+        coefficient = config.entropy_coefficient * remaining(config, state.iteration)
         batch = PpoLesson(lessons, jnp.full(len(trials.reward), coefficient))
         params, optimizer_state, metrics = descent.update(
             key, params, state.optimizer_state, batch
@@ -297,11 +298,14 @@ def _lessons(
     return lessons._replace(advantage=normalized(lessons.advantage))
 
 
-def _remaining(config: MinibatchConfig, iteration: Array) -> Array:
-    """The fraction of the training that is left; 1 where nothing decays."""
+def remaining(config: MinibatchConfig, iteration: Array) -> Array:
+    """The fraction of the learning rate that is left; 1 where nothing decays."""
     if not config.decay_iterations:
         return jnp.ones(())
-    return jnp.maximum(1 - iteration / config.decay_iterations, 0.0)
+    schedule = optax.linear_schedule(
+        1.0, config.final_fraction, config.decay_iterations
+    )
+    return schedule(iteration)
 
 
 def _features(networks: TrialNetworks, params: Params, trials: Rollout) -> Any:

@@ -20,7 +20,13 @@ from experiments.reproduce_folder import (
     score,
     stored,
 )
-from experiments.reproduce_learners import LEARNERS, experiment
+from experiments.reproduce_learners import (
+    BUDGETS,
+    LEARNERS,
+    budget_of,
+    experiment,
+)
+from experiments.reproduce_tables import LEARNED
 from metarl_jax import platform
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +66,36 @@ def test_learner_lives_through_exactly_one_trial(cell, agent):
     tested = trained.evaluation
     num_steps = (tested.num_adaptation_steps + 1) * tested.num_episodes * steps
     assert num_steps == cell.num_steps
+
+
+@pytest.mark.parametrize(
+    ("cell", "agent", "discount", "learning_rate", "final_fraction"),
+    [
+        ("mdp-N10", "rl2_gru", 1.0, 8e-3, 0.0),
+        ("mdp-N100", "rl2_fast_weights", 0.99, 8e-3, 0.25),
+        ("bandit-n10-k5", "rl2_gru", 1.0, 3e-3, 0.0),
+        ("bandit-n100-k5", "rl2_gru", 1.0, 3e-3, 0.0),
+        ("bandit-n100-k10", "rl2_gru", 0.98, 4e-3, 0.0),
+        ("bandit-n500-k5", "snail", 0.99, 1e-3, 0.0),
+    ],
+)
+def test_rl2_has_the_settings_of_its_cell(
+    cell, agent, discount, learning_rate, final_fraction
+):
+    algorithm = experiment(CELLS[cell], agent, "small").algorithm
+    outer = algorithm.outer
+    found = algorithm.discount, outer.learning_rate, outer.final_fraction
+    assert found == (discount, learning_rate, final_fraction)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_every_budget_is_that_of_some_agent(budget):
+    used = [budget_of(cell, agent, budget) for cell in IN_STAGES for agent in LEARNERS]
+    assert all(size in used for size in BUDGETS[budget].values())
+
+
+def test_learners_are_in_the_order_of_the_tables():
+    assert tuple(LEARNERS) == LEARNED
 
 
 @pytest.mark.parametrize(

@@ -86,14 +86,16 @@ def test_table_of_gridnavi_is_by_episode():
         "| --- | --- | --- | --- |\n"
         "| optimum | not run |  |  |\n"
         "| rl2_gru | not run |  |  |\n"
+        "| rl2_fast_weights | not run |  |  |\n"
         "| rl2_trpo | not run |  |  |\n"
         "| transformer | not run |  |  |\n"
         "| snail | not run |  |  |\n"
         "| maml | 2.50 ± 0.25 | 1.00 ± 0.10 | 1.50 ± 0.10 |\n\n"
         "What training took:\n\n"
-        "|  | rl2_gru | rl2_trpo | transformer | snail | maml |\n"
-        "| --- | --- | --- | --- | --- | --- |\n"
-        "| gridnavi | not run | not run | not run | not run | 1.0 M, 30 s, 1 seeds |\n"
+        "|  | rl2_gru | rl2_fast_weights | rl2_trpo | transformer | snail | maml |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |\n"
+        "| gridnavi | not run | not run | not run | not run | not run "
+        "| 1.0 M, 30 s, 1 seeds |\n"
     )
 
 

@@ -26,7 +26,7 @@ CONFIGS = {
     SnailConfig: SnailConfig(4, 2, 4, 4, 4),
     FastWeightsConfig: FastWeightsConfig(2, 4, 3),
 }
-LARGER = {
+LARGER = {  # where those above do not suffice to recall an input
     GruConfig: {"hidden_size": 16},
     LstmConfig: {"hidden_size": 16},
     TransformerConfig: {"width": 16},
@@ -156,8 +156,9 @@ def test_recalls_its_first_input_after_ten_steps(config_type):
 def test_segments_leave_the_gradient_as_it_is(config_type, num_steps):
     model, params = model_and_params(config_type)
     segmented, _ = model_and_params(config_type, segment_length=4)
-    value, gradient = gradient_through(model, num_steps)(params)
-    other, segmented_gradient = gradient_through(segmented, num_steps)(params)
+    both = lambda features, memory: (features, memory)
+    value, gradient = gradient_through(model, num_steps, both)(params)
+    other, segmented_gradient = gradient_through(segmented, num_steps, both)(params)
     np.testing.assert_allclose(value, other, rtol=1e-6)
     assert relative_error(segmented_gradient, gradient) < 1e-6
 
@@ -182,13 +183,13 @@ def test_gradient_through_a_thousand_steps_is_finite(config_type):
     assert np.isfinite(norm) and norm > 0
 
 
-def gradient_through(model, num_steps):
-    """The value and gradient of a function of the last features."""
+def gradient_through(model, num_steps, of=lambda features, memory: memory):
+    """Value and gradient of the sum of squares of a part of what `unroll` gives."""
     sequence = inputs(num_steps)
 
     def value(params):
-        _, memory = model.unroll(params, sequence, model.initial_memory)
-        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(memory))
+        given = of(*model.unroll(params, sequence, model.initial_memory))
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(given))
 
     return quick_jit(jax.value_and_grad(value))
 
@@ -222,7 +223,7 @@ def test_fast_weights_follow_their_equations():
     for x in sequence:
         for head in range(2):
             key, value = softmax(linear("key", x, head)), linear("value", x, head)
-            strength = 1 / (1 + np.exp(-linear("strength", x, head)[0]))
+            strength = 1 / (1 + np.exp(-linear("strength", x, head)))
             error = value - key @ weights[head]
             weights[head] += strength * np.outer(key, error)
     queries = [softmax(linear("query", sequence[-1], head)) for head in range(2)]
@@ -234,18 +235,36 @@ def test_fast_weights_follow_their_equations():
 
 def test_fast_weights_read_what_was_last_written_under_a_key():
     model, params = model_and_params(FastWeightsConfig)
-    # the first two inputs are the key, all of which is replaced; the third is the value
-    sharp = jnp.zeros((NUM_INPUTS, 2, 4)).at[0, :, 0].set(50).at[1, :, 1].set(50)
-    sharp = sharp.reshape(NUM_INPUTS, -1)
-    value = jnp.zeros((NUM_INPUTS, 2 * 3)).at[2].set(1)
-    layers = params["params"]
-    layers["key"]["kernel"] = layers["query"]["kernel"] = sharp
-    layers["value"]["kernel"] = value
-    layers["strength"]["bias"] = jnp.full(2, 50.0)
-    layers["strength"]["kernel"] = jnp.zeros((NUM_INPUTS, 2))
-    sequence = jnp.array([[1, 0, 5.0], [0, 1, 7.0], [1, 0, 6.0]])
-    _, memory = unroll(model, params, sequence)
-    np.testing.assert_allclose(memory[:, :2, 0], [[6, 7], [6, 7]], rtol=1e-6)
+    params = {"params": sharp_layers(params["params"])}
+    # key 0 or 1, what is written, and whether it is
+    steps = [(0, 5.0), (1, 7.0), (0, 6.0), (1, None), (0, None)]
+    sequence = jnp.array(
+        [[1 - 2 * key, value or 0.0, 1 if value else -1] for key, value in steps]
+    )
+    features, _ = unroll(model, params, sequence)
+    read = features[:, NUM_INPUTS:]
+    expected = np.tile([[5], [7], [6], [7], [6]], (1, 6))
+    np.testing.assert_allclose(read, expected, rtol=1e-5)
+
+
+def test_fast_weights_of_a_soft_key_go_a_part_of_the_way():
+    model, params = model_and_params(FastWeightsConfig)
+    zero = jax.tree.map(jnp.zeros_like, params["params"])
+    zero["value"]["bias"] += 8.0
+    zero["strength"]["bias"] += 50.0
+    features, _ = unroll(model, {"params": zero}, inputs(1))
+    # four keys of 1/4 each: their length is 1/4
+    np.testing.assert_allclose(features[0, NUM_INPUTS:], 2.0, rtol=1e-6)
+
+
+def sharp_layers(layers):
+    """Key 0 if input 0 is positive, else 1; input 1 is written if 2 is positive."""
+    zero = jax.tree.map(jnp.zeros_like, layers)
+    signs = jnp.zeros((NUM_INPUTS, 2, 4)).at[0, :, 0].set(50).at[0, :, 1].set(-50)
+    zero["key"]["kernel"] = zero["query"]["kernel"] = signs.reshape(NUM_INPUTS, -1)
+    zero["value"]["kernel"] = zero["value"]["kernel"].at[1].set(1)
+    zero["strength"]["kernel"] = zero["strength"]["kernel"].at[2].set(50)
+    return zero
 
 
 @pytest.mark.parametrize(

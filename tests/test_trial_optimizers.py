@@ -14,6 +14,7 @@ from metarl_jax.trial_optimizers import (
     Horizon,
     TrialProximalConfig,
     episode_credit,
+    remaining,
     trial_advantages,
 )
 
@@ -111,6 +112,31 @@ def test_learning_rate_falls_to_zero_over_all_minibatches():
     descent = minibatch_descent(squared_distance, config, TaskAxis())
     after, _, _ = descent.update(jax.random.key(1), params, state, entries)
     np.testing.assert_array_equal(after, params)
+
+
+def test_learning_rate_falls_to_the_final_fraction_and_stays_there():
+    config = MinibatchConfig(
+        0.1, 1, final_fraction=0.25, max_gradient_norm=1e3, num_epochs=1
+    )
+    entries = jnp.full(4, 5.0)
+    params, state, _ = descend(config, entries)
+    descent = minibatch_descent(squared_distance, config, TaskAxis())
+    after, _, _ = descent.update(jax.random.key(1), params, state, entries)
+    # Adam moves by the learning rate where all gradients are nearly the same
+    np.testing.assert_allclose(after - params, 4 * 0.025, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("config", "left"),
+    [
+        (TrialProximalConfig(), [1, 1, 1]),
+        (TrialProximalConfig(decay_iterations=4), [1, 0.5, 0]),
+        (TrialProximalConfig(decay_iterations=4, final_fraction=0.2), [1, 0.6, 0.2]),
+    ],
+)
+def test_entropy_bonus_falls_as_the_learning_rate_does(config, left):
+    fractions = [remaining(config, iteration) for iteration in (0, 2, 9)]
+    np.testing.assert_allclose(fractions, left, rtol=1e-6)
 
 
 def test_number_of_minibatches_that_does_not_divide_the_tasks_is_refused():

@@ -8,35 +8,30 @@ import jax
 import jax.numpy as jnp
 
 from metarl_jax.checks import require_positive
-from metarl_jax.sequence_models.segments import in_segments
+from metarl_jax.sequence_models.segments import SegmentedConfig, in_segments
 from metarl_jax.types import Array, Memory, Params, SequenceModel
 
 
 @dataclasses.dataclass(frozen=True)
-class FastWeightsConfig:
-    """Matrices that map keys to values, and how their gradient is computed.
-
-    `segment_length` is as in `RecurrentConfig`.
-    """
+class FastWeightsConfig(SegmentedConfig):
+    """Sizes of matrices that map keys to values."""
 
     num_heads: int = 4  # matrices
     key_size: int = 16  # of each
     value_size: int = 16
-    segment_length: int | None = None  # steps; None: keep the memory of every step
 
     def __post_init__(self):
+        super().__post_init__()
         require_positive(self, "num_heads", "key_size", "value_size")
-        if self.segment_length is not None:
-            require_positive(self, "segment_length")
 
 
-class Writing(NamedTuple):
-    """What a step does to each head: axes [heads, ...]."""
+class Entry(NamedTuple):
+    """What one step writes into each head, and where it then reads."""
 
     query: Array  # [heads, key_size]; sums to 1
     key: Array  # as `query`
     value: Array  # [heads, value_size]
-    strength: Array  # [heads]; 0 leaves what the key maps to, 1 replaces it
+    strength: Array  # [heads, 1]; how far what the key maps to moves to the value
 
 
 def fast_weights(
@@ -52,8 +47,9 @@ def fast_weights(
         W' = W + s k (v - k W)
         y = q W'
 
-    A gated recurrent unit has as many numbers to remember with as features; here there
-    are `key_size` times as many, and a step is cheaper than one of a unit with as many.
+    So k W' is s |k|^2 of the way from k W to v: all of it where s is 1 and the key is
+    a single unit. A gated recurrent unit reads all that it remembers at each step;
+    here `key_size` times as many numbers are remembered as are read.
 
     Args:
       config: sizes.
@@ -69,13 +65,12 @@ def fast_weights(
       section 4.2, with a softmax in place of their kernels,
       https://arxiv.org/abs/2102.11174
     """
-    module = _Writing(config)
-    sizes = config.num_heads, config.key_size, config.value_size
+    writer = _Writer(config)
     # in a scan nothing could merge the two computations
-    write = jax.checkpoint(_write_and_read, prevent_cse=False)
+    advance = jax.checkpoint(_write_and_read, prevent_cse=False)
 
     def unroll(params: Params, inputs: Array, memory: Memory) -> tuple[Array, Memory]:
-        memory, read = jax.lax.scan(write, memory, module.apply(params, inputs))
+        memory, read = jax.lax.scan(advance, memory, writer.apply(params, inputs))
         return jnp.concatenate([inputs, read], axis=1), memory
 
     def step(params: Params, inputs: Array, memory: Memory) -> tuple[Array, Memory]:
@@ -83,37 +78,40 @@ def fast_weights(
         return features[0], memory
 
     return SequenceModel(
-        init=lambda key: module.init(key, jnp.zeros((1, num_inputs))),
-        initial_memory=jnp.zeros(sizes),
+        init=lambda key: writer.init(key, jnp.zeros((1, num_inputs))),
+        initial_memory=jnp.zeros(
+            (config.num_heads, config.key_size, config.value_size)
+        ),
         step=step,
         unroll=in_segments(unroll, config.segment_length),
         num_features=num_inputs + config.num_heads * config.value_size,
     )
 
 
-class _Writing(nn.Module):
-    """What each step of inputs [L, D] does: a `Writing` [L, ...]."""
+class _Writer(nn.Module):
+    """From inputs [L, D] the `Entry` of each step, leaves [L, ...]."""
 
     config: FastWeightsConfig
 
     @nn.compact
-    def __call__(self, inputs: Array) -> Writing:
+    def __call__(self, inputs: Array) -> Entry:
         heads = self.config.num_heads
-        affine = lambda size, name: nn.Dense(heads * size, name=name)(inputs)
-        by_head = lambda size, name: affine(size, name).reshape(-1, heads, size)
-        return Writing(
-            query=nn.softmax(by_head(self.config.key_size, "query")),
-            key=nn.softmax(by_head(self.config.key_size, "key")),
-            value=by_head(self.config.value_size, "value"),
+
+        def affine(size: int, name: str) -> Array:
+            return nn.Dense(heads * size, name=name)(inputs).reshape(-1, heads, size)
+
+        return Entry(
+            query=nn.softmax(affine(self.config.key_size, "query")),
+            key=nn.softmax(affine(self.config.key_size, "key")),
+            value=affine(self.config.value_size, "value"),
             strength=nn.sigmoid(affine(1, "strength")),
         )
 
 
-def _write_and_read(weights: Array, writing: Writing) -> tuple[Array, Array]:
+def _write_and_read(weights: Array, entry: Entry) -> tuple[Array, Array]:
     """Weights [heads, key_size, value_size] after a step, and what it reads of them."""
-    read = lambda weights, keys: jnp.einsum("hkv,hk->hv", weights, keys)
-    error = writing.value - read(weights, writing.key)
-    correction = writing.strength[:, None] * error
+    values_of = lambda weights, keys: jnp.einsum("hkv,hk->hv", weights, keys)
+    error = entry.value - values_of(weights, entry.key)
     # XLA on a CPU makes of a broadcast product loops that take twice as long
-    weights += jnp.einsum("hk,hv->hkv", writing.key, correction)
-    return weights, read(weights, writing.query).reshape(-1)
+    weights += jnp.einsum("hk,hv->hkv", entry.key, entry.strength * error)
+    return weights, values_of(weights, entry.query).reshape(-1)

@@ -7,25 +7,19 @@ import jax
 import jax.numpy as jnp
 
 from metarl_jax.checks import require_positive
-from metarl_jax.sequence_models.segments import in_segments
+from metarl_jax.sequence_models.segments import SegmentedConfig, in_segments
 from metarl_jax.types import Array, Memory, Params, SequenceModel
 
 
 @dataclasses.dataclass(frozen=True)
-class RecurrentConfig:
-    """Units of a recurrent layer, and how its gradient is computed.
-
-    With `segment_length`, a gradient keeps the memory between segments of so many
-    steps and computes each segment once more, so that long trials fit.
-    """
+class RecurrentConfig(SegmentedConfig):
+    """Units of a recurrent layer."""
 
     hidden_size: int = 64  # H
-    segment_length: int | None = None  # steps; None: keep the memory of every step
 
     def __post_init__(self):
+        super().__post_init__()
         require_positive(self, "hidden_size")
-        if self.segment_length is not None:
-            require_positive(self, "segment_length")
 
 
 def recurrent_model(

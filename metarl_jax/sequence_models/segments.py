@@ -1,13 +1,30 @@
 """Gradients through long sequences in bounded memory."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from metarl_jax.checks import require_positive
 from metarl_jax.types import Array, Memory, Params
 
 Unroll = Callable[[Params, Array, Memory], tuple[Array, Memory]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SegmentedConfig:
+    """How the gradient through a trial is computed.
+
+    With `segment_length`, a gradient keeps the memory between segments of so many
+    steps and computes each segment once more, so that long trials fit.
+    """
+
+    segment_length: int | None = None  # steps; None: keep the memory of every step
+
+    def __post_init__(self):
+        if self.segment_length is not None:
+            require_positive(self, "segment_length")
 
 
 def in_segments(unroll: Unroll, length: int | None) -> Unroll:
