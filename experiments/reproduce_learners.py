@@ -132,9 +132,9 @@ def rl2(
 ) -> Learner:
     """RL^2 with this memory, by PPO; a trial of the cell is one life.
 
-    What is reported is the sum of rewards. In most cells a discount helps to learn it
-    nevertheless: `compare_long_mdp.py` measures how much on MDPs. `learning_rate`: in
-    place of the tuned one.
+    What is reported is the sum of rewards. Most cells are learned with a discount
+    nevertheless; `compare_long_mdp.py` measures what it brings in one of them.
+    `learning_rate`: in place of the tuned one.
     """
     tuning = _SHORT if cell.num_steps <= 10 else _matching(_TUNED, cell.name)
     algorithm = Rl2Config(
@@ -221,7 +221,7 @@ _MAML_STAGES = {
 # agent -> (cell, budget) -> Learner; in the order of the tables
 LEARNERS: dict[str, Callable[[Cell, Budget], Learner]] = {
     "rl2_gru": rl2_gru,
-    # segments make it a tenth faster on a CPU
+    # segments make it faster on a CPU
     "rl2_fast_weights": partial(rl2, FastWeightsConfig(segment_length=20)),
     "rl2_trpo": rl2_trpo,
     "transformer": partial(rl2, TransformerConfig(num_layers=1), learning_rate=1e-3),

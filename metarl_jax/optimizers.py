@@ -22,7 +22,7 @@ class AdamConfig:
     learning_rate: float = 1e-3
     # the learning rate falls linearly over this many iterations; 0: it stays
     decay_iterations: int = 0
-    final_fraction: float = 0.0  # of the learning rate, to which it falls
+    final_fraction: float = 0.0  # of the learning rate, to which it falls if it does
     max_gradient_norm: float = 0.5
 
     def __post_init__(self):

@@ -253,7 +253,7 @@ def test_fast_weights_of_a_soft_key_go_a_part_of_the_way():
     zero["value"]["bias"] += 8.0
     zero["strength"]["bias"] += 50.0
     features, _ = unroll(model, {"params": zero}, inputs(1))
-    # four keys of 1/4 each: their length is 1/4
+    # a key of four entries of 1/4 has the squared length 1/4
     np.testing.assert_allclose(features[0, NUM_INPUTS:], 2.0, rtol=1e-6)
 
 

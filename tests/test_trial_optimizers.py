@@ -144,6 +144,11 @@ def test_number_of_minibatches_that_does_not_divide_the_tasks_is_refused():
         descend(MinibatchConfig(num_minibatches=4), jnp.arange(6.0))
 
 
+def test_final_fraction_above_one_is_refused():
+    with pytest.raises(ValueError, match="final_fraction must be between 0 and 1"):
+        TrialProximalConfig(final_fraction=1.5)
+
+
 @pytest.mark.parametrize("field", ["value_coefficient", "entropy_coefficient"])
 def test_negative_coefficient_is_refused(field):
     with pytest.raises(ValueError, match=f"{field} must be 0 or more, not -0.1"):

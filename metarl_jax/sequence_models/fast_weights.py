@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     query: Array  # [heads, key_size]; sums to 1
     key: Array  # as `query`
     value: Array  # [heads, value_size]
-    strength: Array  # [heads, 1]; how far what the key maps to moves to the value
+    strength: Array  # [heads, 1]; of the correction, between 0 and 1
 
 
 def fast_weights(
@@ -112,6 +112,6 @@ def _write_and_read(weights: Array, entry: Entry) -> tuple[Array, Array]:
     """Weights [heads, key_size, value_size] after a step, and what it reads of them."""
     values_of = lambda weights, keys: jnp.einsum("hkv,hk->hv", weights, keys)
     error = entry.value - values_of(weights, entry.key)
-    # XLA on a CPU makes of a broadcast product loops that take twice as long
+    # XLA on a CPU makes slower loops of a broadcast product
     weights += jnp.einsum("hk,hv->hkv", entry.key, entry.strength * error)
     return weights, values_of(weights, entry.query).reshape(-1)
