@@ -115,15 +115,19 @@ class Results(RowFolder):
             self._draw(plots.learning_curves(curves, unit), "learning.png")
 
     def table(self) -> str:
-        """The rows in Markdown: return [95% interval] by step, and what it cost."""
+        """The rows in Markdown: return [95% interval] by step, and what it cost.
+
+        Of many steps some are shown; table.csv has all.
+        """
         rows = self.rows()
         num_steps = max(
             (len(self.summary.of(row)["return_by_step"]) for row in rows.values()),
             default=0,
         )
-        heads = ["", *map(str, range(num_steps)), *_COSTS.values()]
+        steps = plots.shown_stages(num_steps)
+        heads = ["", *map(str, steps), *_COSTS.values()]
         lines = [
-            [name, *_cells(row, self.summary.of(row), num_steps)]
+            [name, *_cells(row, self.summary.of(row), steps)]
             for name, row in rows.items()
         ]
         return markdown(heads, lines)
@@ -224,7 +228,7 @@ def _measured(path: Path) -> Iterator[None]:
         write_json(path, {"seconds": seconds, "peak_memory_mb": peak})
 
 
-def _cells(row: dict[str, Any], shown: dict[str, Any], num_steps: int) -> list[str]:
+def _cells(row: dict[str, Any], shown: dict[str, Any], steps: list[int]) -> list[str]:
     if "failed" in row:
         return [failure_cell(row)]
     returns = [
@@ -233,7 +237,7 @@ def _cells(row: dict[str, Any], shown: dict[str, Any], num_steps: int) -> list[s
             shown["return_by_step"], shown["interval_by_step"], strict=True
         )
     ]
-    returns += [""] * (num_steps - len(returns))
+    returns = [returns[step] if step < len(returns) else "" for step in steps]
     compiled = row["compiled_seconds_per_seed"]
     costs = [
         f"{row['env_steps'] / 1e6:.2f} M",

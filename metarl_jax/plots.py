@@ -10,6 +10,13 @@ from numpy.typing import ArrayLike
 
 _SIZE = (5.0, 3.4)  # inches
 _LINES = ("-", "--", ":")  # for each ten colours
+_MOST_STAGES = 10
+
+
+def shown_stages(num_stages: int) -> list[int]:
+    """All stages or, of many, ten from the first to the last, evenly spread."""
+    count = min(num_stages, _MOST_STAGES)
+    return [round(stage) for stage in np.linspace(0, num_stages - 1, count)]
 
 
 def learning_curve(iterations: Sequence[int], returns: np.ndarray) -> Figure:
@@ -20,7 +27,7 @@ def learning_curve(iterations: Sequence[int], returns: np.ndarray) -> Figure:
       returns: [S, I, K+1]; a line is the mean over the S seeds, a band their range.
     """
     figure, axes = _figure("meta-iteration", "return on training tasks")
-    for k in range(returns.shape[-1]):
+    for k in shown_stages(returns.shape[-1]):
         line = axes.plot(iterations, returns[..., k].mean(0), label=_stage_name(k))[0]
         low, high = returns[..., k].min(0), returns[..., k].max(0)
         axes.fill_between(iterations, low, high, color=line.get_color(), alpha=0.2)
@@ -70,11 +77,11 @@ def comparison(rows: Mapping[str, Mapping]) -> Figure:
       rows: name -> a summary with `return_by_step` and `interval_by_step`.
     """
     names = list(rows)[::-1]
-    num_panels = max(len(row["return_by_step"]) for row in rows.values())
-    size = 2.6 * num_panels + 1, 0.25 * len(names) + 1
+    steps = shown_stages(max(len(row["return_by_step"]) for row in rows.values()))
+    size = 2.6 * len(steps) + 1, 0.25 * len(names) + 1
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, num_panels, sharey=True, squeeze=False)[0]
-    for step, panel in enumerate(panels):
+    panels = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
+    for step, panel in zip(steps, panels, strict=True):
         for place, name in enumerate(names):
             if step < len(rows[name]["return_by_step"]):
                 panel.plot(

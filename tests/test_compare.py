@@ -283,6 +283,20 @@ def test_learning_curve_is_drawn_against_the_seconds_that_were_taken(
     assert "for 10 seconds of training a seed; taken: column 's compiled'" in table
 
 
+def test_table_of_a_hundred_steps_shows_ten(tmp_path):
+    results = planned(tmp_path, "maml")
+    results.prepare(["maml"])
+    costs = dict.fromkeys(["env_steps", "seconds_per_seed", "peak_memory_mb"], 0)
+    costs |= {"compiled_seconds_per_seed": None}
+    scores = [float(step) for step in range(100)]
+    bounds = {"interval_by_step": [[score, score] for score in scores]}
+    results.record("maml", {"return_by_step": scores} | bounds | costs)
+    heads, _, row = results.table().splitlines()
+    assert heads.split(" | ")[1:11] == [str(step) for step in range(0, 100, 11)]
+    shown = [float(cell.split()[0]) for cell in row.split(" | ")[1:11]]
+    assert shown == scores[::11]
+
+
 def test_seconds_of_an_iteration_are_those_of_a_seed_without_compiling(monkeypatch):
     """Chunks of 2 iterations of 4 seeds end after 50 s, and then after 8 s each."""
     from experiments import equal_seconds

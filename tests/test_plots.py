@@ -1,0 +1,29 @@
+"""Figures of runs: what they show of trials with many stages."""
+
+import numpy as np
+import pytest
+
+from metarl_jax import plots
+
+
+@pytest.mark.parametrize(
+    ("num_stages", "shown"),
+    [(0, []), (1, [0]), (10, list(range(10))), (100, list(range(0, 100, 11)))],
+)
+def test_of_many_stages_ten_are_shown(num_stages, shown):
+    assert plots.shown_stages(num_stages) == shown
+
+
+def test_learning_curve_of_a_hundred_episodes_has_lines_from_the_first_to_the_last():
+    returns = np.tile(np.arange(100.0), (2, 3, 1))  # two seeds, three iterations
+    (axes,) = plots.learning_curve(range(3), returns).axes
+    heights = [line.get_ydata()[0] for line in axes.get_lines()]
+    assert heights == list(range(0, 100, 11))
+
+
+def test_comparison_of_a_hundred_stages_has_ten_panels():
+    scores = list(np.arange(100.0))
+    row = {"return_by_step": scores, "interval_by_step": [[0.0, 1.0]] * 100}
+    panels = plots.comparison({"one": row}).axes
+    points = [panel.get_lines()[-1].get_xdata()[0] for panel in panels]
+    assert points == scores[::11]
