@@ -82,8 +82,8 @@ class Tuning(NamedTuple):
 
     Bandits of 10 and 50 arms with 100 pulls were tried with 50 arms and a GRU, those of
     more pulls with 50 arms, 500 pulls and a GRU, MDPs in 10 episodes with a GRU; their
-    discount in 100 episodes with fast weights, and their final fraction in 50. Other
-    memories take these values over.
+    discount in 100 episodes with fast weights, and their final fraction in 50; all with
+    iterations of the size of the budget `small`. Other memories take these values over.
     """
 
     trace_decay: float
