@@ -25,7 +25,8 @@ class GridNavi:
     up, right, down or left: actions 0 to 4. A move out of the grid does nothing. The
     reward is 1 for each step that ends in the goal and -0.1 for every other one.
     Nothing is terminal. `info` has `success`, 1 in the goal and 0 elsewhere. Cells have
-    numbers, for those who plan: `number` and `next_number`.
+    numbers, for those who plan: `number` and `next_number`; `all_observations` is what
+    is seen in each of them.
 
     References:
       Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
@@ -61,10 +62,16 @@ class GridNavi:
 
     def next_number(self):
         """The number of the cell that each action leads to, [size**2, 5]."""
-        cells = jnp.stack(jnp.divmod(jnp.arange(self.size**2), self.size), axis=-1)
         actions = jnp.arange(len(_MOVES))
         move = lambda cell, action: self.number(self._moved(cell, action))
-        return jax.vmap(jax.vmap(move, (None, 0)), (0, None))(cells, actions)
+        return jax.vmap(jax.vmap(move, (None, 0)), (0, None))(self._cells(), actions)
+
+    def all_observations(self):
+        """The observation in each cell, by number, [size**2, 2]."""
+        return self._cells().astype(jnp.float32)
+
+    def _cells(self):
+        return jnp.stack(jnp.divmod(jnp.arange(self.size**2), self.size), axis=-1)
 
     def _moved(self, position, action):
         moved = position + jnp.array(_MOVES)[action]

@@ -36,9 +36,8 @@ def grid_of(experiment: Experiment) -> Grid | None:
     if not isinstance(env, GridNavi):
         return None
     numbers = jax.vmap(env.number)(tasks.fixed["goals"]())
-    cells = jnp.stack(jnp.divmod(jnp.arange(env.size**2), env.size), axis=-1)
-    prior = jnp.zeros(len(cells)).at[numbers].set(1 / len(numbers))
-    goals = Goals(cells.astype(float), prior, env.other_reward, env.goal_reward)
+    prior = jnp.zeros(env.size**2).at[numbers].set(1 / len(numbers))
+    goals = Goals(env.all_observations(), prior, env.other_reward, env.goal_reward)
     return Grid(env, goals)
 
 

@@ -18,7 +18,7 @@ EXPERIMENT = Experiment(
         num_adaptation_steps=3,
         autoencoder=AutoencoderConfig(
             decoder=DecoderConfig(
-                likelihood=TwoValued(-0.1, 1.0), reward_of="next_observation"
+                likelihood=TwoValued(-0.1, 1.0), reward_of="one_observation"
             )
         ),
         belief_learning=BeliefLearningConfig(learning_rate=2e-3, decay_iterations=900),

@@ -8,14 +8,16 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.checks import require_choices, require_positive
+from metarl_jax.checks import require, require_choices, require_positive
 from metarl_jax.lives import Life
 from metarl_jax.networks import NetworkConfig, mlp
 from metarl_jax.recollections import action_size
 from metarl_jax.reward_likelihoods import RewardLikelihood, SquaredError
 from metarl_jax.types import Array, Environment, Key, Params
 
-RewardSource = Literal["next_observation", "transition"]
+RewardSource = Literal["next_observation", "one_observation", "transition"]
+
+_SUREST = -1e-6  # log-probability; the log-odds of any nearer to 0 are lost to rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +27,8 @@ class DecoderConfig:
     hidden_sizes: tuple[int, ...] = (64, 64)
     num_features: int = 32  # F; of embeddings and of transitions
     likelihood: RewardLikelihood = SquaredError()
-    # what a reward is predicted from, beside the embedding
+    # what a reward is predicted from, beside the embedding; one_observation: from the
+    # next one, and it is high for just one of all observations that there are
     reward_of: RewardSource = "transition"
     # True: next observations are predicted, too
     predict_transitions: bool = False
@@ -56,12 +59,16 @@ def trial_decoder(
     tell states from each other this is a head for each state, as in the paper's grid.
 
     Args:
-      env: the environment.
+      env: the environment; with `all_observations() -> [C, ...]` for a reward of one.
       config: networks and likelihood.
       embedding_size: Z.
 
     Returns:
       The corresponding `TrialDecoder`.
+
+    Raises:
+      ValueError: if a reward is of one of all observations, and the environment does
+        not list them.
 
     References:
       Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
@@ -75,6 +82,7 @@ def trial_decoder(
     init_change, change = _product(
         embedding_size, before_size, observation_size, config
     )
+    others = _all_observations(env) if config.reward_of == "one_observation" else None
 
     def init(key: Key) -> Params:
         reward_key, change_key = jax.random.split(key)
@@ -86,7 +94,10 @@ def trial_decoder(
     def outputs(params: Params, embeddings: Array, life: Life) -> Array:
         before = (life.observation, life.action) if is_whole else ()
         inputs = jnp.concatenate([*before, life.next_observation], axis=-1)
-        return reward(params["reward"], embeddings, inputs)[..., 0]
+        output = reward(params["reward"], embeddings, inputs)[..., 0]
+        if others is None:
+            return output
+        return _log_odds(output, reward(params["reward"], embeddings, others)[..., 0])
 
     def errors(params: Params, embeddings: Array, life: Life) -> Array:
         output = outputs(params, embeddings, life)
@@ -103,6 +114,23 @@ def trial_decoder(
         rewards=lambda *inputs: config.likelihood.mean(outputs(*inputs)),
         errors=errors,
     )
+
+
+def _all_observations(env: Environment) -> Array:
+    """What can be observed, [C, O]."""
+    require(
+        hasattr(env, "all_observations"),
+        'reward_of "one_observation" is for environments that list all their '
+        "observations, as grid_navi does; choose next_observation or transition",
+    )
+    return env.all_observations().reshape(-1, math.prod(env.observation_space.shape))
+
+
+def _log_odds(outputs: Array, of_all: Array) -> Array:
+    """What has `outputs` [S, L] against all else, by a softmax of `of_all` [S, C]."""
+    total = jax.nn.logsumexp(of_all, axis=-1, keepdims=True)
+    log_probability = jnp.minimum(outputs - total, _SUREST)
+    return log_probability - jnp.log(-jnp.expm1(log_probability))
 
 
 def _product(left_size: int, right_size: int, num_outputs: int, config: DecoderConfig):

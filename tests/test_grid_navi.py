@@ -92,6 +92,7 @@ def test_numbers_of_next_cells_are_those_that_steps_lead_to():
     assert jax.vmap(env.number)(cells).tolist() == list(range(9))
     steps = jax.vmap(jax.vmap(following, (None, 0)), (0, None))(cells, jnp.arange(5))
     np.testing.assert_array_equal(env.next_number(), steps)
+    np.testing.assert_array_equal(env.all_observations(), cells)
 
 
 def test_known_goal_pays_the_published_optimum():

@@ -1,5 +1,6 @@
 """The autoencoder of trials: pieces of its objective by hand, and what it reads."""
 
+import dataclasses
 from functools import cache
 
 import jax
@@ -27,6 +28,8 @@ DECODER = DecoderConfig((8,), num_features=4, likelihood=TwoValued(-0.1, 1.0))
 CONFIG = AutoencoderConfig(
     embedding_size=2, input_sizes=(8,), memory=GruConfig(8), decoder=DECODER
 )
+ONE_PAYS = dataclasses.replace(DECODER, reward_of="one_observation")
+EACH_MAY_PAY = dataclasses.replace(DECODER, reward_of="next_observation")
 CHANGES = DecoderConfig((8,), num_features=4, predict_transitions=True)
 
 
@@ -213,6 +216,50 @@ def test_reward_of_the_next_observation_ignores_where_one_came_from():
         assert (here == there) == same
 
 
+def chances(decoder, embedding=(0.3, -1.0), scale=1.0):
+    """That an arrival pays, for each cell of the grid; of a decoder with seed 0."""
+    autoencoder, params = built(decoder)
+    params = jax.tree.map(lambda leaf: scale * leaf, params)
+    reward = lambda cell: autoencoder.reward(
+        params, jnp.array(embedding), jnp.zeros(2), jnp.int32(1), cell
+    )
+    return (jax.vmap(reward)(ENV.all_observations()) + 0.1) / 1.1
+
+
+def test_chances_that_each_observation_is_the_one_that_pays_are_a_softmax():
+    log_odds = jax.scipy.special.logit(chances(EACH_MAY_PAY, scale=2.0))
+    one_pays = chances(ONE_PAYS, scale=2.0)
+    np.testing.assert_allclose(one_pays, jax.nn.softmax(log_odds), rtol=1e-4)
+    assert np.ptp(one_pays) > 0.1
+
+
+def test_one_observation_pays_or_not_by_its_chance():
+    autoencoder, params = built(ONE_PAYS)
+    embedding, life = jnp.array([0.3, -1.0]), first_life()
+    chance = chances(ONE_PAYS)[jax.vmap(ENV.number)(life.next_observation)]
+    expected = -np.log(np.where(life.reward > 0, chance, 1 - chance))
+    errors = autoencoder.errors(params, embedding[None], life)[0]
+    np.testing.assert_allclose(errors, expected, rtol=1e-4)
+
+
+def test_decoder_that_is_sure_of_one_observation_has_a_finite_gradient():
+    decoder = trial_decoder(ENV, ONE_PAYS, 2)
+    params = jax.tree.map(lambda leaf: 50 * leaf, decoder.init(jax.random.key(0)))
+    total = lambda params: jnp.sum(
+        decoder.errors(params, jnp.ones((1, 2)), first_life())
+    )
+    loss, gradient = jax.value_and_grad(total)(params)
+    assert np.max(chances(ONE_PAYS, scale=50.0)) > 0.999
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, gradient)))
+    assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
+
+
+def test_one_observation_needs_an_environment_that_lists_them():
+    env, _ = envs.make("point", horizon=4)
+    with pytest.raises(ValueError, match="that list all their observations"):
+        trial_decoder(env, ONE_PAYS, 2)
+
+
 def test_expected_reward_is_that_which_the_errors_are_measured_from():
     autoencoder, params = built(CHANGES)
     life, embedding = first_life(), jnp.array([0.3, -1.0])
@@ -265,7 +312,7 @@ def test_life_is_a_row_of_vectors_for_continuous_actions_too():
         (
             DecoderConfig,
             {"reward_of": "next_obs"},
-            "reward_of must be of next_observation, transition, not next_obs",
+            "reward_of must be of next_observation, one_observation, transition, not ",
         ),
         (TwoValued, {"low": 1.0, "high": 0.0}, "high must be above low"),
         (SquaredError, {"scale": 0.0}, "scale must be above 0"),
