@@ -74,15 +74,9 @@ def trial_decoder(
       Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
       Meta-Learning (2020), section 3 and appendix, https://arxiv.org/abs/1910.08348
     """
-    observation_size = math.prod(env.observation_space.shape)
-    before_size = observation_size + action_size(env.action_space)
-    is_whole = config.reward_of == "transition"
-    after_size = observation_size + is_whole * before_size
-    init_reward, reward = _product(embedding_size, after_size, 1, config)
-    init_change, change = _product(
-        embedding_size, before_size, observation_size, config
-    )
-    others = _all_observations(env) if config.reward_of == "one_observation" else None
+    init_reward, reward_outputs = _rewards(env, config, embedding_size)
+    init_change, change_errors = _changes(env, config, embedding_size)
+    likelihood = config.likelihood
 
     def init(key: Key) -> Params:
         reward_key, change_key = jax.random.split(key)
@@ -91,29 +85,60 @@ def trial_decoder(
             params["change"] = init_change(change_key)
         return params
 
-    def outputs(params: Params, embeddings: Array, life: Life) -> Array:
-        before = (life.observation, life.action) if is_whole else ()
-        inputs = jnp.concatenate([*before, life.next_observation], axis=-1)
-        output = reward(params["reward"], embeddings, inputs)[..., 0]
-        if others is None:
-            return output
-        return _log_odds(output, reward(params["reward"], embeddings, others)[..., 0])
+    def rewards(params: Params, embeddings: Array, life: Life) -> Array:
+        return likelihood.mean(reward_outputs(params["reward"], embeddings, life))
 
     def errors(params: Params, embeddings: Array, life: Life) -> Array:
-        output = outputs(params, embeddings, life)
-        error = config.likelihood.error(output, life.reward)
-        if not config.predict_transitions:
-            return error
-        inputs = jnp.concatenate([life.observation, life.action], axis=-1)
-        expected = change(params["change"], embeddings, inputs)
-        actual = life.next_observation - life.observation
-        return error + jnp.sum((expected - actual) ** 2, axis=-1)
+        outputs = reward_outputs(params["reward"], embeddings, life)
+        error = likelihood.error(outputs, life.reward)
+        if config.predict_transitions:
+            error += change_errors(params["change"], embeddings, life)
+        return error
 
-    return TrialDecoder(
-        init=init,
-        rewards=lambda *inputs: config.likelihood.mean(outputs(*inputs)),
-        errors=errors,
-    )
+    return TrialDecoder(init, rewards, errors)
+
+
+def _rewards(env: Environment, config: DecoderConfig, embedding_size: int):
+    """`(init, apply)`; `apply(params, embeddings [S, Z], life) -> outputs [S, L]`."""
+    is_whole = config.reward_of == "transition"
+    before_size, after_size = _sizes(env)
+    size = after_size + is_whole * before_size
+    init, product = _product(embedding_size, size, 1, config)
+
+    def output(params: Params, embeddings: Array, life: Life) -> Array:
+        before = (life.observation, life.action) if is_whole else ()
+        inputs = jnp.concatenate([*before, life.next_observation], axis=-1)
+        return product(params, embeddings, inputs)[..., 0]
+
+    if config.reward_of != "one_observation":
+        return init, output
+    observations = _all_observations(env)
+
+    def log_odds(params: Params, embeddings: Array, life: Life) -> Array:
+        of_all = product(params, embeddings, observations)[..., 0]
+        return _log_odds(output(params, embeddings, life), of_all)
+
+    return init, log_odds
+
+
+def _changes(env: Environment, config: DecoderConfig, embedding_size: int):
+    """`(init, errors)`; `errors(params, embeddings [S, Z], life) -> [S, L]`."""
+    before_size, after_size = _sizes(env)
+    init, product = _product(embedding_size, before_size, after_size, config)
+
+    def errors(params: Params, embeddings: Array, life: Life) -> Array:
+        inputs = jnp.concatenate([life.observation, life.action], axis=-1)
+        expected = product(params, embeddings, inputs)
+        actual = life.next_observation - life.observation
+        return jnp.sum((expected - actual) ** 2, axis=-1)
+
+    return init, errors
+
+
+def _sizes(env: Environment) -> tuple[int, int]:
+    """Of an observation with an action, and of an observation."""
+    observation_size = math.prod(env.observation_space.shape)
+    return observation_size + action_size(env.action_space), observation_size
 
 
 def _all_observations(env: Environment) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 
 from metarl_jax.belief_learning import (
+    BeliefLearner,
     BeliefLearningConfig,
     BeliefLearningState,
     belief_learner,
@@ -18,6 +19,7 @@ from metarl_jax.belief_policies import (
     hyper_state_networks,
     with_hyper_states,
 )
+from metarl_jax.beliefs import Belief
 from metarl_jax.buffer_memory import check_memory
 from metarl_jax.checks import (
     require_fraction,
@@ -31,7 +33,7 @@ from metarl_jax.exploring_rewards import (
     rewards_as_they_are,
     rewards_with_bonus,
 )
-from metarl_jax.lives import life_shapes, lives
+from metarl_jax.lives import Life, life_shapes, lives
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.replay import Replay, empty_replay
 from metarl_jax.rollouts import collect_lives
@@ -44,11 +46,20 @@ from metarl_jax.trial_autoencoder import (
 )
 from metarl_jax.trial_optimizers import (
     Horizon,
+    TrialOptimizer,
     TrialOuterConfig,
     TrialProximalConfig,
     trial_optimizer,
 )
-from metarl_jax.types import Environment, Key, MetaAlgorithm, Rollout, Task
+from metarl_jax.types import (
+    Environment,
+    Key,
+    MetaAlgorithm,
+    Params,
+    Policy,
+    Rollout,
+    Task,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,64 +117,89 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
       Meta-Learning (2020), https://arxiv.org/abs/1910.08348
     """
     num_stages = config.num_adaptation_steps + 1
-    length = num_stages * env.horizon
-    embedding_size = config.autoencoder.embedding_size
-    empty_buffer = _empty_buffer(env, config, length)
-    autoencoder = trial_autoencoder(env, config.autoencoder, length)
-    learner = belief_learner(autoencoder, config.belief_learning, axis)
-    networks = hyper_state_networks(env, config.network, embedding_size)
-    policy = belief_policy(env, autoencoder, networks, embedding_size, length)
-    horizon = Horizon(config.discount, config.trace_decay, length)
-    optimizer = trial_optimizer(networks, config.outer, horizon, axis)
-    beliefs = partial(trial_beliefs, env, autoencoder)
-    exploring = _exploring_rewards(env, autoencoder, config, axis)
-
-    def init(key: Key) -> VaribadState:
-        belief_key, policy_key, bonus_key = jax.random.split(key, 3)
-        policy_params, optimizer_state = optimizer.init(policy_key)
-        params = BeliefParams(autoencoder.init(belief_key), policy_params)
-        belief_state = learner.init(params.autoencoder, empty_buffer())
-        bonus_state = exploring.init(bonus_key)
-        return VaribadState(params, optimizer_state, belief_state, bonus_state)
+    parts = _parts(env, config, axis, num_stages * env.horizon)
+    expected_reward = parts.autoencoder.reward
 
     def adapt(key: Key, params: BeliefParams, task: Task) -> Rollout:
         return collect_lives(
-            key, env, policy, params, task, num_stages, config.num_episodes
+            key, env, parts.policy, params, task, num_stages, config.num_episodes
         )
-
-    def update(key: Key, state: VaribadState, trials: Rollout):
-        bonus_key, policy_key, belief_key = jax.random.split(key, 3)
-        autoencoder_params, policy_params = state.params
-        believed = axis.map(beliefs, autoencoder_params, trials)
-        hyper_trials = jax.vmap(with_hyper_states)(trials, believed)
-        known = Experience(trials, believed, hyper_trials.observation)
-        reward, bonus_state, bonus_metrics = exploring.update(
-            bonus_key, autoencoder_params, state.bonus, known
-        )
-        policy_params, optimizer_state, metrics = optimizer.update(
-            policy_key,
-            policy_params,
-            state.optimizer_state,
-            hyper_trials._replace(reward=reward),
-        )
-        experience = jax.vmap(partial(lives, env))(trials)
-        autoencoder_params, belief_state, belief_metrics = learner.update(
-            belief_key, autoencoder_params, state.beliefs, experience
-        )
-        params = BeliefParams(autoencoder_params, policy_params)
-        state = VaribadState(params, optimizer_state, belief_state, bonus_state)
-        return state, metrics | belief_metrics | bonus_metrics
 
     return MetaAlgorithm(
-        init=init,
+        init=partial(_init, parts),
         adapt=adapt,
-        update=update,
-        policy=policy,
-        beliefs=lambda params, trial: beliefs(params.autoencoder, trial),
-        predict_reward=lambda params, *inputs: autoencoder.reward(
+        update=partial(_update, parts),
+        policy=parts.policy,
+        beliefs=lambda params, trial: parts.beliefs(params.autoencoder, trial),
+        predict_reward=lambda params, *inputs: expected_reward(
             params.autoencoder, *inputs
         ),
     )
+
+
+class _Parts(NamedTuple):
+    """What acts and learns; N tasks, E lives of L steps in each."""
+
+    axis: TaskAxis
+    autoencoder: TrialAutoencoder
+    beliefs: Callable[[Params, Rollout], Belief]  # of one trial, [K+1, T, E, Z]
+    lives: Callable[[Rollout], Life]  # of all trials, [N, E, L, ...]
+    learner: BeliefLearner
+    empty_buffer: Callable[[], Replay]  # of lives
+    policy: Policy
+    optimizer: TrialOptimizer  # of the policy
+    exploring: ExploringRewards
+
+
+def _parts(
+    env: Environment, config: VaribadConfig, axis: TaskAxis, length: int
+) -> _Parts:
+    size = config.autoencoder.embedding_size
+    empty_buffer = _empty_buffer(env, config, length)
+    autoencoder = trial_autoencoder(env, config.autoencoder, length)
+    networks = hyper_state_networks(env, config.network, size)
+    horizon = Horizon(config.discount, config.trace_decay, length)
+    return _Parts(
+        axis=axis,
+        autoencoder=autoencoder,
+        beliefs=partial(trial_beliefs, env, autoencoder),
+        lives=jax.vmap(partial(lives, env)),
+        learner=belief_learner(autoencoder, config.belief_learning, axis),
+        empty_buffer=empty_buffer,
+        policy=belief_policy(env, autoencoder, networks, size, length),
+        optimizer=trial_optimizer(networks, config.outer, horizon, axis),
+        exploring=_exploring_rewards(env, autoencoder, config, axis),
+    )
+
+
+def _init(parts: _Parts, key: Key) -> VaribadState:
+    belief_key, policy_key, bonus_key = jax.random.split(key, 3)
+    policy_params, optimizer_state = parts.optimizer.init(policy_key)
+    params = BeliefParams(parts.autoencoder.init(belief_key), policy_params)
+    belief_state = parts.learner.init(params.autoencoder, parts.empty_buffer())
+    bonus_state = parts.exploring.init(bonus_key)
+    return VaribadState(params, optimizer_state, belief_state, bonus_state)
+
+
+def _update(parts: _Parts, key: Key, state: VaribadState, trials: Rollout):
+    bonus_key, policy_key, belief_key = jax.random.split(key, 3)
+    autoencoder_params, policy_params = state.params
+    believed = parts.axis.map(parts.beliefs, autoencoder_params, trials)
+    hyper_trials = jax.vmap(with_hyper_states)(trials, believed)
+    known = Experience(trials, believed, hyper_trials.observation)
+    reward, bonus_state, bonus_metrics = parts.exploring.update(
+        bonus_key, autoencoder_params, state.bonus, known
+    )
+    hyper_trials = hyper_trials._replace(reward=reward)
+    policy_params, optimizer_state, metrics = parts.optimizer.update(
+        policy_key, policy_params, state.optimizer_state, hyper_trials
+    )
+    autoencoder_params, belief_state, belief_metrics = parts.learner.update(
+        belief_key, autoencoder_params, state.beliefs, parts.lives(trials)
+    )
+    params = BeliefParams(autoencoder_params, policy_params)
+    state = VaribadState(params, optimizer_state, belief_state, bonus_state)
+    return state, metrics | belief_metrics | bonus_metrics
 
 
 def _empty_buffer(
