@@ -46,8 +46,12 @@ _UNADAPTED = MultiTaskConfig(
 )
 _TRIAL = {
     "num_adaptation_steps": 2,
+    # values, in units of a whole trial, are small, and so is the loss that they bring
     "outer": TrialProximalConfig(
-        learning_rate=1e-3, decay_iterations=1, entropy_coefficient=0.003
+        learning_rate=2e-3,
+        decay_iterations=1,
+        value_coefficient=20.0,
+        entropy_coefficient=0.0,
     ),
 }
 _BELIEFS = BeliefLearningConfig(
@@ -74,7 +78,7 @@ COMPARISON = Comparison(
     rows={
         "maml": Row(MamlConfig(**_MAML)),
         "promp": Row(PrompConfig(**_MAML | {"outer": _PPO})),
-        "rl2": Row(Rl2Config(**_TRIAL, memory=GruConfig(128)), num_tasks=32),
+        "rl2": Row(Rl2Config(**_TRIAL, memory=GruConfig(128)), num_tasks=16),
         "varibad": Row(
             VaribadConfig(
                 **_TRIAL,
@@ -82,7 +86,7 @@ COMPARISON = Comparison(
                 belief_learning=_BELIEFS,
                 network=_NETWORK,
             ),
-            num_tasks=32,
+            num_tasks=16,
         ),
         # fewer and smaller steps than there, for a CPU
         "pearl": Row(
