@@ -58,6 +58,9 @@ def compare_beliefs(
       trial: [K+1, T, E].
       beliefs: at its steps, leaves [K+1, T, E, Z].
       num_samples: how many embeddings are drawn from a belief.
+
+    Returns:
+      The corresponding `GoalBeliefs`.
     """
     life, belief = jax.tree.map(_first_life, (trial, beliefs))
 

@@ -1,4 +1,4 @@
-"""HyperX on GridNavi: VariBAD that is paid for beliefs it has not had before."""
+"""HyperX on GridNavi: VariBAD that is paid for hyper-states and rewards new to it."""
 
 import dataclasses
 

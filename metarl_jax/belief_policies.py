@@ -47,6 +47,11 @@ def hyper_state(observation: Array, belief: Belief, elapsed: Array) -> Array:
     return jnp.concatenate(vectors)
 
 
+def timeless_size(env: Environment, embedding_size: int) -> int:
+    """H - 1, of what `without_time` leaves."""
+    return hyper_state_size(env, embedding_size) - 1
+
+
 def without_time(states: Array) -> Array:
     """Hyper-states [..., H], but for the fraction of the trial: [..., H - 1].
 

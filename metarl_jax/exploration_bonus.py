@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from metarl_jax.checks import require, require_not_negative, require_positive
+from metarl_jax.checks import require_not_negative, require_positive
 from metarl_jax.random_distillation import (
     DistillationConfig,
     DistillationState,
@@ -18,16 +18,17 @@ from metarl_jax.types import Array, Key, Metrics
 
 
 @dataclasses.dataclass(frozen=True)
-class ExplorationBonusConfig(DistillationConfig):
+class ExplorationBonusConfig:
     """Weights of two bonuses, and how the network that gets used to states learns."""
 
     anneal_iterations: int = 400  # both bonuses fall linearly to zero
+    # units of reward, for a standard deviation of the return of the bonus
     novelty_weight: float = 1.0  # of hyper-states
     surprise_weight: float = 1.0  # of errors of the decoder
     largest_bonus: float = 10.0  # standard deviations
+    distillation: DistillationConfig = DistillationConfig()
 
     def __post_init__(self):
-        super().__post_init__()
         require_positive(self, "anneal_iterations", "largest_bonus")
         require_not_negative(self, "novelty_weight", "surprise_weight")
 
@@ -56,9 +57,11 @@ def exploration_bonus(
     """The bonuses of HyperX.
 
     One is how new the hyper-state is, a pair of observation and belief, to which a step
-    led. The other is how badly the decoder predicts the reward of the step, although
-    the belief knows it already. Each is paid in standard deviations of its discounted
-    return, averaged over all iterations so far, and weighs less and less.
+    led. The other is how badly the decoder predicts the step, although the belief knows
+    its reward already. Each is paid in standard deviations of its discounted return,
+    averaged over all iterations so far, and weighs less and less. Rewards of the task
+    stay as they are, where the public code divides them by a deviation, too: weights
+    are to be chosen for the task.
 
     What a step led to is what is known when the next one is acted. After the last step
     of an episode that is the observation which the next episode starts with, and a
@@ -72,44 +75,41 @@ def exploration_bonus(
       axis: says on how many devices.
 
     Returns:
-      The corresponding `ExplorationBonus`.
+      The corresponding `ExplorationBonus`, for trials of more than one step.
 
     References:
       Zintgraf et al., Exploration in Approximate Hyper-State Space for Meta
       Reinforcement Learning (2021), https://arxiv.org/abs/2010.01062
     """
-    distillation = random_distillation(config, num_inputs, axis)
+    distillation = random_distillation(config.distillation, num_inputs, axis)
 
     def init(key: Key) -> ExplorationBonusState:
         return ExplorationBonusState(distillation.init(key), jnp.zeros(2), jnp.int32(0))
 
     def update(key: Key, state: ExplorationBonusState, states: Array, surprise: Array):
-        surprise = _by_step(surprise)[:, :-1]
+        surprise = _in_a_row(surprise)[:, :-1]
         novelty, learned, metrics = distillation.update(key, state.distillation, states)
-        found = jnp.stack([_by_step(novelty)[:, 1:], surprise])
+        found = jnp.stack([_in_a_row(novelty)[:, 1:], surprise])
         iteration = state.iteration + 1
         variances = state.variances + _variances_of_returns(found, discount)
         scaled = _in_deviations(found, variances / iteration, config.largest_bonus)
-        weights = jnp.stack([config.novelty_weight, config.surprise_weight])
         left = jnp.maximum(1 - state.iteration / config.anneal_iterations, 0.0)
-        bonus = left * jnp.einsum("b,b...->...", weights, scaled)
-        bonus = jnp.pad(bonus, ((0, 0), (0, 1), (0, 0))).reshape(novelty.shape)
+        of_novelty = left * config.novelty_weight * scaled[0]
+        of_surprise = left * config.surprise_weight * scaled[1]
+        bonus = jnp.pad(of_novelty + of_surprise, ((0, 0), (0, 1), (0, 0)))
+        metrics |= {
+            "novelty_bonus": jnp.mean(of_novelty),
+            "surprise_bonus": jnp.mean(of_surprise),
+        }
         state = ExplorationBonusState(learned, variances, iteration)
-        return bonus, state, metrics | {"bonus": jnp.mean(bonus)}
+        return bonus.reshape(novelty.shape), state, metrics
 
     return ExplorationBonus(init, update)
 
 
-def _by_step(values: Array) -> Array:
+def _in_a_row(values: Array) -> Array:
     """[N, K+1, T, E] as [N, L, E], L being the steps of a life."""
-    num_tasks, num_stages, num_steps, num_lives = values.shape
-    length = num_stages * num_steps
-    require(
-        length > 1,
-        "a bonus is paid for what a step leads to, and a trial has but one step: set a "
-        "longer horizon or num_adaptation_steps",
-    )
-    return values.reshape(num_tasks, length, num_lives)
+    return values.reshape(len(values), -1, values.shape[-1])
 
 
 def _variances_of_returns(rewards: Array, discount: float) -> Array:
@@ -120,6 +120,6 @@ def _variances_of_returns(rewards: Array, discount: float) -> Array:
 
 
 def _in_deviations(found: Array, variances: Array, largest: float) -> Array:
-    """Each [B, ...] in standard deviations, of variances [B]."""
-    deviations = jnp.sqrt(variances) + 1e-8
-    return jnp.minimum(found.T / deviations, largest).T
+    """Each [B, N, L, E] in standard deviations, of variances [B]."""
+    deviations = jnp.sqrt(variances)[:, None, None, None] + 1e-8
+    return jnp.minimum(found / deviations, largest)

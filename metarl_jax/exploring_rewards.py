@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from metarl_jax.belief_policies import hyper_state_size, without_time
+from metarl_jax.belief_policies import timeless_size, without_time
 from metarl_jax.beliefs import Belief
 from metarl_jax.exploration_bonus import ExplorationBonusConfig, exploration_bonus
 from metarl_jax.task_axis import TaskAxis
@@ -67,7 +67,7 @@ def rewards_with_bonus(
     Returns:
       The corresponding `ExploringRewards`.
     """
-    num_inputs = hyper_state_size(env, embedding_size) - 1
+    num_inputs = timeless_size(env, embedding_size)
     bonus = exploration_bonus(config, num_inputs, discount, axis)
     surprise = partial(trial_surprise, env, autoencoder)
 

@@ -24,7 +24,7 @@ class DistillationConfig(MinibatchConfig):
     hidden_sizes: tuple[int, ...] = (128, 128)  # of the random network, and the other
     num_outputs: int = 64
     target_scale: float = 3.0  # of the weights of the random network
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-3
     num_epochs: int = 1
 
     def __post_init__(self):

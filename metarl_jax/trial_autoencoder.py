@@ -58,7 +58,8 @@ class TrialAutoencoder(NamedTuple):
     beliefs: Callable[[Params, Life], Belief]
     # (params, embedding [Z], observation, action, next_observation) -> expected reward
     reward: Callable[[Params, Array, Array, Array, Array], Array]
-    # (params, embeddings [S, Z], life) -> [S, L]: minus the log-likelihood of each step
+    # (params, embeddings [S, Z], life) -> [S, L]: minus the log-likelihood of each
+    # step, but for a constant
     errors: Callable[[Params, Array, Life], Array]
     # (key, params, life) -> (minus the mean ELBO, its parts)
     loss: Callable[[Key, Params, Life], tuple[Array, Metrics]]

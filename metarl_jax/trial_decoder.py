@@ -12,12 +12,10 @@ from metarl_jax.checks import require, require_choices, require_positive
 from metarl_jax.lives import Life
 from metarl_jax.networks import NetworkConfig, mlp
 from metarl_jax.recollections import action_size
-from metarl_jax.reward_likelihoods import RewardLikelihood, SquaredError
+from metarl_jax.reward_likelihoods import RewardLikelihood, SquaredError, TwoValued
 from metarl_jax.types import Array, Environment, Key, Params
 
 RewardSource = Literal["next_observation", "one_observation", "transition"]
-
-_SUREST = -1e-6  # log-probability; the log-odds of any nearer to 0 are lost to rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +25,8 @@ class DecoderConfig:
     hidden_sizes: tuple[int, ...] = (64, 64)
     num_features: int = 32  # F; of embeddings and of transitions
     likelihood: RewardLikelihood = SquaredError()
-    # what a reward is predicted from, beside the embedding; one_observation: from the
-    # next one, and it is high for just one of all observations that there are
+    # what a reward is predicted from, beside the embedding; one_observation: the next
+    # one, where it is known that just one of all observations pays the higher reward
     reward_of: RewardSource = "transition"
     # True: next observations are predicted, too
     predict_transitions: bool = False
@@ -36,6 +34,12 @@ class DecoderConfig:
     def __post_init__(self):
         require_positive(self, "num_features")
         require_choices("reward_of", (self.reward_of,), RewardSource)
+        require(
+            self.reward_of != "one_observation"
+            or isinstance(self.likelihood, TwoValued),
+            'reward_of "one_observation" is for rewards of two values: set likelihood '
+            "to TwoValued",
+        )
 
 
 class TrialDecoder(NamedTuple):
@@ -115,8 +119,9 @@ def _rewards(env: Environment, config: DecoderConfig, embedding_size: int):
     observations = _all_observations(env)
 
     def log_odds(params: Params, embeddings: Array, life: Life) -> Array:
-        of_all = product(params, embeddings, observations)[..., 0]
-        return _log_odds(output(params, embeddings, life), of_all)
+        of_all = _log_odds(product(params, embeddings, observations)[..., 0])
+        met = jnp.all(life.next_observation[:, None] == observations, axis=-1)
+        return of_all @ met.T.astype(float)
 
     return init, log_odds
 
@@ -151,11 +156,15 @@ def _all_observations(env: Environment) -> Array:
     return env.all_observations().reshape(-1, math.prod(env.observation_space.shape))
 
 
-def _log_odds(outputs: Array, of_all: Array) -> Array:
-    """What has `outputs` [S, L] against all else, by a softmax of `of_all` [S, C]."""
-    total = jax.nn.logsumexp(of_all, axis=-1, keepdims=True)
-    log_probability = jnp.minimum(outputs - total, _SUREST)
-    return log_probability - jnp.log(-jnp.expm1(log_probability))
+def _log_odds(outputs: Array) -> Array:
+    """Of each against all others by the softmax of `outputs` [..., C]."""
+    is_largest = jax.nn.one_hot(jnp.argmax(outputs, axis=-1), outputs.shape[-1]) > 0
+    total = jax.nn.logsumexp(outputs, axis=-1, keepdims=True)
+    without = jnp.where(is_largest, -jnp.inf, outputs)
+    without_largest = jax.nn.logsumexp(without, axis=-1, keepdims=True)
+    share = jnp.where(is_largest, 0.0, jnp.exp(outputs - total))  # at most a half
+    others = jnp.where(is_largest, without_largest, total + jnp.log1p(-share))
+    return outputs - others
 
 
 def _product(left_size: int, right_size: int, num_outputs: int, config: DecoderConfig):

@@ -12,17 +12,15 @@ from metarl_jax.exploration_bonus import (
     ExplorationBonusConfig,
     exploration_bonus,
 )
-from metarl_jax.random_distillation import random_distillation
+from metarl_jax.random_distillation import DistillationConfig, random_distillation
 from metarl_jax.task_axis import TaskAxis
 
 SHAPE = (2, 2, 3, 1)  # [N, K+1, T, E]
-CONFIG = ExplorationBonusConfig(
-    anneal_iterations=4,
-    hidden_sizes=(16,),
-    num_outputs=4,
-    learning_rate=1e-2,
-    num_minibatches=2,
+DISTILLATION = DistillationConfig(
+    hidden_sizes=(16,), num_outputs=4, learning_rate=1e-2, num_minibatches=2
 )
+CONFIG = ExplorationBonusConfig(anneal_iterations=4, distillation=DISTILLATION)
+DISCOUNT = 0.9
 NOVELTY = {"surprise_weight": 0.0}
 SURPRISE = {"novelty_weight": 0.0}
 STATES = jax.random.normal(jax.random.key(1), (*SHAPE, 3))
@@ -32,7 +30,7 @@ SURPRISES = jnp.abs(jax.random.normal(jax.random.key(2), SHAPE))
 @cache
 def built(**options):
     config = ExplorationBonusConfig(**vars(CONFIG) | options)
-    bonus = exploration_bonus(config, 3, 1.0, TaskAxis())
+    bonus = exploration_bonus(config, 3, DISCOUNT, TaskAxis())
     return probe.quick_jit(bonus.init)(jax.random.key(0)), probe.quick_jit(bonus.update)
 
 
@@ -63,14 +61,16 @@ def test_surprise_is_paid_in_standard_deviations_of_its_return():
     """But for the last step, of which no belief knows."""
     (reward,), _ = rewards_over_time(1, **SURPRISE)
     known = by_step(SURPRISES)[:, :-1]
-    returns = np.cumsum(known[:, ::-1], axis=1)
-    expected = np.pad(known / returns.std(), ((0, 0), (0, 1)))
+    returns = [known[:, -1]]
+    for paid in known[:, -2::-1].T:
+        returns.append(paid + DISCOUNT * returns[-1])
+    expected = np.pad(known / np.std(returns), ((0, 0), (0, 1)))
     np.testing.assert_allclose(by_step(reward), expected, rtol=1e-4)
 
 
 def test_novelty_is_paid_for_the_step_that_led_there_and_never_for_the_last():
     (reward,), _ = rewards_over_time(1, **NOVELTY)
-    distillation = random_distillation(CONFIG, 3, TaskAxis())
+    distillation = random_distillation(DISTILLATION, 3, TaskAxis())
     start = probe.quick_jit(distillation.init)(jax.random.key(0))
     key = jax.random.key(3)
     novelty, *_ = probe.quick_jit(distillation.update)(key, start, STATES)
@@ -104,11 +104,24 @@ def test_moments_are_those_of_all_inputs_so_far():
 
 
 def test_states_that_were_seen_often_are_less_new_than_others():
+    """Also than those that are as far from the mean, on its other side."""
     options = NOVELTY | {"anneal_iterations": 10_000}
     _, state = rewards_over_time(60, **options)
     _, update = built(**options)
+    mean = jnp.mean(STATES, axis=(0, 1, 2, 3))
     reward = lambda states: update(jax.random.key(4), state, states, SURPRISES)[0]
-    assert jnp.mean(reward(STATES)) < 0.5 * jnp.mean(reward(STATES + 2.0))
+    seen, mirrored = jnp.mean(reward(STATES)), jnp.mean(reward(2 * mean - STATES))
+    assert seen < 0.5 * mirrored
+
+
+def test_sizes_of_both_bonuses_are_told_apart():
+    state, update = built()
+    _, _, metrics = update(jax.random.key(3), state, STATES, SURPRISES)
+    for part, options in (("novelty", NOVELTY), ("surprise", SURPRISE)):
+        state, alone = built(**options)
+        reward, _, _ = alone(jax.random.key(3), state, STATES, SURPRISES)
+        known = by_step(reward)[:, :-1]
+        np.testing.assert_allclose(metrics[f"{part}_bonus"], known.mean(), rtol=1e-4)
 
 
 def test_bonus_is_bounded():
@@ -123,14 +136,6 @@ def test_random_network_stays_and_the_other_learns():
     first, last = first.distillation, last.distillation
     assert probe.relative_error(last.target, first.target) == 0
     assert probe.relative_error(last.predictor, first.predictor) > 0
-
-
-def test_trial_of_one_step_is_refused():
-    """It leads to nothing that is acted on."""
-    state, _ = built()
-    update = exploration_bonus(CONFIG, 3, 1.0, TaskAxis()).update
-    with pytest.raises(ValueError, match="a trial has but one step"):
-        update(None, state, STATES[:, :1, :1], SURPRISES[:, :1, :1])
 
 
 @pytest.mark.parametrize(

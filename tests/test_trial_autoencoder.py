@@ -10,6 +10,7 @@ import probe
 import pytest
 
 import envs
+from envs.wrappers import WithNumberedTasks
 from metarl_jax.beliefs import Belief, standard_belief
 from metarl_jax.lives import Life, by_life, by_step, life_shapes, lives
 from metarl_jax.reward_likelihoods import SquaredError, TwoValued
@@ -242,22 +243,35 @@ def test_one_observation_pays_or_not_by_its_chance():
     np.testing.assert_allclose(errors, expected, rtol=1e-4)
 
 
-def test_decoder_that_is_sure_of_one_observation_has_a_finite_gradient():
-    decoder = trial_decoder(ENV, ONE_PAYS, 2)
-    params = jax.tree.map(lambda leaf: 50 * leaf, decoder.init(jax.random.key(0)))
-    total = lambda params: jnp.sum(
-        decoder.errors(params, jnp.ones((1, 2)), first_life())
-    )
+@pytest.mark.parametrize("paid", [-0.1, 1.0])
+def test_decoder_that_is_sure_and_wrong_has_a_finite_gradient_to_learn_from(paid):
+    """Its largest chance is 1 to all digits, and the least is 0."""
+    autoencoder, params = built(ONE_PAYS)
+    params = jax.tree.map(lambda leaf: 20 * leaf, params)
+    chance = chances(ONE_PAYS, scale=20.0)
+    assert (chance.max(), chance.min()) == (pytest.approx(1.0, abs=1e-7), 0.0)
+    wrong = jnp.argmax(chance) if paid < 0 else jnp.argmin(chance)
+    cell = jnp.broadcast_to(ENV.all_observations()[wrong], (LENGTH, 2))
+    life = first_life()._replace(next_observation=cell, reward=jnp.full(LENGTH, paid))
+    embeddings = jnp.array([[0.3, -1.0]])
+    total = lambda params: jnp.sum(autoencoder.errors(params, embeddings, life))
     loss, gradient = jax.value_and_grad(total)(params)
-    assert np.max(chances(ONE_PAYS, scale=50.0)) > 0.999
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, gradient)))
-    assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient))
+    assert 16 * LENGTH < loss < np.inf
+    gradient = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(gradient)])
+    assert np.isfinite(gradient).all() and np.any(gradient != 0)
 
 
 def test_one_observation_needs_an_environment_that_lists_them():
     env, _ = envs.make("point", horizon=4)
     with pytest.raises(ValueError, match="that list all their observations"):
         trial_decoder(env, ONE_PAYS, 2)
+
+
+def test_one_observation_is_for_numbered_tasks_too():
+    env = WithNumberedTasks(ENV, 5)
+    decoder = trial_decoder(env, ONE_PAYS, 2)
+    params = decoder.init(jax.random.key(0))
+    assert decoder.errors(params, jnp.ones((1, 2)), first_life()).shape == (1, LENGTH)
 
 
 def test_expected_reward_is_that_which_the_errors_are_measured_from():
@@ -313,6 +327,11 @@ def test_life_is_a_row_of_vectors_for_continuous_actions_too():
             DecoderConfig,
             {"reward_of": "next_obs"},
             "reward_of must be of next_observation, one_observation, transition, not ",
+        ),
+        (
+            DecoderConfig,
+            {"reward_of": "one_observation"},
+            "set likelihood to TwoValued",
         ),
         (TwoValued, {"low": 1.0, "high": 0.0}, "high must be above low"),
         (SquaredError, {"scale": 0.0}, "scale must be above 0"),

@@ -13,10 +13,17 @@ import envs
 from metarl_jax import training
 from metarl_jax.algorithms import VaribadConfig, make
 from metarl_jax.belief_learning import BeliefLearningConfig
-from metarl_jax.belief_policies import hyper_state_networks, with_hyper_states
+from metarl_jax.belief_policies import (
+    hyper_state,
+    hyper_state_networks,
+    with_hyper_states,
+    without_time,
+)
+from metarl_jax.beliefs import standard_belief
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.exploration_bonus import ExplorationBonusConfig
 from metarl_jax.networks import NetworkConfig
+from metarl_jax.random_distillation import DistillationConfig
 from metarl_jax.reward_likelihoods import TwoValued
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import GruConfig
@@ -47,7 +54,11 @@ CONFIG = VaribadConfig(
     discount=1.0,
     outer=PPO,
 )
-BONUS = ExplorationBonusConfig(anneal_iterations=5, hidden_sizes=(8,), num_outputs=4)
+BONUS = ExplorationBonusConfig(
+    anneal_iterations=5,
+    distillation=DistillationConfig(hidden_sizes=(8,), num_outputs=4),
+)
+UNPAID = dataclasses.replace(BONUS, novelty_weight=0.0, surprise_weight=0.0)
 ENV, _ = envs.make("bernoulli_bandit", num_arms=2, horizon=1)
 
 
@@ -140,11 +151,27 @@ def test_what_the_policy_learns_does_not_reach_the_encoder():
     assert probe.relative_error(*actions) > 1e-3
 
 
+def test_policy_learns_from_bonuses_as_much_as_they_weigh():
+    _, before, plain, *_ = updated(SHORT)
+    _, _, curious, *_ = updated(CURIOUS)
+    _, _, unpaid, *_ = updated(dataclasses.replace(CURIOUS, bonus=UNPAID))
+    assert probe.relative_error(plain.params.policy, before.params.policy) > 1e-3
+    assert probe.relative_error(curious.params.policy, plain.params.policy) > 1e-3
+    assert probe.relative_error(unpaid.params.policy, plain.params.policy) < 1e-6
+
+
+def test_bonus_is_refused_in_trials_of_one_step():
+    """It is for what a step leads to, and nothing acts on that."""
+    config = dataclasses.replace(CURIOUS, num_adaptation_steps=0)
+    with pytest.raises(ValueError, match="a trial has but one step"):
+        make(ENV, config, TaskAxis())
+
+
 def test_bonus_changes_rewards_of_learning_and_not_those_that_are_stored():
     *_, plain, trials = updated(TRUST_REGION)
     _, _, curious, metrics, same = updated(CURIOUS)
-    assert metrics["bonus"] > 0
-    assert set(plain) & {"bonus", "novelty"} == set()
+    assert metrics["novelty_bonus"] > 0 and metrics["surprise_bonus"] > 0
+    assert {name for name in plain if "bonus" in name or "novelty" in name} == set()
     np.testing.assert_array_equal(trials.reward, same.reward)
     stored = curious.beliefs.buffer.entries.reward[0, :8]
     np.testing.assert_array_equal(stored, trials.reward.reshape(8, 2))
@@ -152,6 +179,10 @@ def test_bonus_changes_rewards_of_learning_and_not_those_that_are_stored():
 
 def test_time_alone_makes_nothing_new():
     """The network that gets used to hyper-states reads observation and belief."""
+    belief = standard_belief(2)
+    early, late = (hyper_state(jnp.ones(3), belief, jnp.array(t)) for t in (0.1, 0.9))
+    np.testing.assert_array_equal(without_time(early), without_time(late))
+    assert without_time(early).shape == (3 + 2 * 2,)
     _, _, curious, _, _ = updated(CURIOUS)
     num_inputs = ENV.observation_space.shape[0] + 2 * AUTOENCODER.embedding_size
     assert curious.bonus.distillation.inputs.mean.shape == (num_inputs,)

@@ -22,6 +22,7 @@ from metarl_jax.belief_policies import (
 from metarl_jax.beliefs import Belief
 from metarl_jax.buffer_memory import check_memory
 from metarl_jax.checks import (
+    require,
     require_fraction,
     require_not_negative,
     require_positive,
@@ -110,11 +111,14 @@ def varibad(env: Environment, config: VaribadConfig, axis: TaskAxis) -> MetaAlgo
       The corresponding `MetaAlgorithm`.
 
     Raises:
-      ValueError: if the data of a seed would take more than 8 GB.
+      ValueError: if the data of a seed would take more than 8 GB, or a bonus is to be
+        paid in trials of one step.
 
     References:
       Zintgraf et al., VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
       Meta-Learning (2020), https://arxiv.org/abs/1910.08348
+      Zintgraf et al., Exploration in Approximate Hyper-State Space for Meta
+      Reinforcement Learning (2021), with `bonus`, https://arxiv.org/abs/2010.01062
     """
     num_stages = config.num_adaptation_steps + 1
     parts = _parts(env, config, axis, num_stages * env.horizon)
@@ -168,7 +172,7 @@ def _parts(
         empty_buffer=empty_buffer,
         policy=belief_policy(env, autoencoder, networks, size, length),
         optimizer=trial_optimizer(networks, config.outer, horizon, axis),
-        exploring=_exploring_rewards(env, autoencoder, config, axis),
+        exploring=_exploring_rewards(env, autoencoder, config, axis, length),
     )
 
 
@@ -217,10 +221,16 @@ def _exploring_rewards(
     autoencoder: TrialAutoencoder,
     config: VaribadConfig,
     axis: TaskAxis,
+    length: int,
 ) -> ExploringRewards:
     """The rewards that the policy learns from."""
     if config.bonus is None:
         return rewards_as_they_are()
+    require(
+        length > 1,
+        "a bonus is paid for what a step leads to, and a trial has but one step: set a "
+        "longer horizon or num_adaptation_steps",
+    )
     size = config.autoencoder.embedding_size
     return rewards_with_bonus(
         env, autoencoder, config.bonus, size, config.discount, axis
