@@ -1,4 +1,4 @@
-"""python -m experiments.list: the experiments, comparisons and environments."""
+"""python -m experiments.list: experiments, comparisons, environments, algorithms."""
 
 import experiments
 from experiments import cli
@@ -7,6 +7,7 @@ from experiments import cli
 def main() -> None:
     cli.take_no_arguments(__doc__)
     import envs
+    from metarl_jax.algorithms import ALGORITHMS
 
     print("Experiments (python -m experiments.run NAME):")
     for name in experiments.EXPERIMENTS:
@@ -17,6 +18,8 @@ def main() -> None:
         print(f"  {name:28} {', '.join(comparison.rows)}")
     print("Environments (--environment NAME):")
     print("  " + ", ".join(envs.ENVIRONMENTS))
+    print("Algorithms (metarl_jax/algorithms):")
+    print("  " + ", ".join(make.__name__ for make in ALGORITHMS.values()))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from metarl_jax.checks import require, require_positive
 from metarl_jax.networks import (
     Network,
     NetworkConfig,
-    features_network,
     policy_network,
     value_network,
 )
@@ -105,17 +104,6 @@ def conditioned_value(
 ) -> ConditionedNetwork:
     """A scalar, such as a value or, of an observation with an action, a Q-value."""
     make = lambda space: value_network(space, config)
-    return _conditioned(make, input_space, config, conditioning, embedding_size)
-
-
-def conditioned_features(
-    input_space: Any,
-    config: NetworkConfig,
-    conditioning: Conditioning,
-    embedding_size: int,
-) -> ConditionedNetwork:
-    """Hidden layers alone, which give a vector [H]."""
-    make = lambda space: features_network(math.prod(space.shape), config)
     return _conditioned(make, input_space, config, conditioning, embedding_size)
 
 

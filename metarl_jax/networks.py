@@ -153,13 +153,8 @@ def mlp_features(
     num_inputs: int, config: NetworkConfig
 ) -> tuple[Callable[[Key], Params], Callable[[Params, Array], Array]]:
     """Hidden layers alone: `init(key) -> params`, `apply(params, inputs) -> [H]`."""
-    network = features_network(num_inputs, config)
+    network = _network(_Features(config), (num_inputs,))
     return network.init, network.apply
-
-
-def features_network(num_inputs: int, config: NetworkConfig) -> Network:
-    """The network of `mlp_features`, which gives a vector."""
-    return _network(_Features(config), (num_inputs,))
 
 
 def _network(module: nn.Module, input_shape: tuple[int, ...]) -> Network:

@@ -12,12 +12,11 @@ from metarl_jax.conditioning import (
     Film,
     Hypernetwork,
     at_each_step,
-    conditioned_features,
     conditioned_policy,
     conditioned_value,
     context_policy,
 )
-from metarl_jax.networks import NetworkConfig, mlp_features, mlp_policy, mlp_value
+from metarl_jax.networks import NetworkConfig, mlp_policy, mlp_value
 
 PLANE = spaces.Box(-1.0, 1.0, (2,))
 JOINED = spaces.Box(-1.0, 1.0, (5,))
@@ -58,12 +57,10 @@ def test_network_is_a_plain_one_at_embedding_zero(kind):
     zero = jnp.zeros(3)
     policy = conditioned_policy(PLANE, PLANE, CONFIG, kind(), 3)
     value = conditioned_value(PLANE, CONFIG, kind(), 3)
-    features = conditioned_features(PLANE, CONFIG, kind(), 3)
     act = lambda params: mlp_policy(PLANE, PLANE, CONFIG).apply(params, INPUT, ())[0]
     plain = {
         policy: act,
         value: lambda params: mlp_value(PLANE, CONFIG)[1](params, INPUT),
-        features: lambda params: mlp_features(2, CONFIG)[1](params, INPUT),
     }
     for network, expected in plain.items():
         params = started(network)
@@ -73,16 +70,23 @@ def test_network_is_a_plain_one_at_embedding_zero(kind):
         assert probe.relative_error(other, outputs[0]) > 1e-4
 
 
+def layers(params):
+    """The hidden layer and the output of a network of one, under FiLM."""
+    (network,) = params.network["params"].values()
+    return network["hidden_0"], network["output"]
+
+
 def test_film_scales_and_shifts_the_output_of_a_hidden_layer():
     config = NetworkConfig(hidden_sizes=(2,))
-    network = conditioned_features(PLANE, config, Film(), 1)
+    network = conditioned_value(PLANE, config, Film(), 1)
     scale, shift = jnp.array([[0.5, -1.0]]), jnp.array([[0.25, 0.125]])
     params = started(network)._replace(scale=[scale], shift=[shift])
-    layer = params.network["params"]["hidden_0"]
+    layer, readout = layers(params)
     plain = layer["weight"] @ INPUT + layer["bias"]
-    features = network.apply(params, jnp.array([2.0]), INPUT)
-    expected = np.tanh([2.0 * plain[0] + 0.5, -1.0 * plain[1] + 0.25])
-    np.testing.assert_allclose(features, expected, rtol=1e-5)
+    value = network.apply(params, jnp.array([2.0]), INPUT)
+    hidden = np.tanh([2.0 * plain[0] + 0.5, -1.0 * plain[1] + 0.25])
+    expected = readout["weight"][0] @ hidden + readout["bias"][0]
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def generated(params, embedding):
@@ -93,13 +97,15 @@ def generated(params, embedding):
 
 def test_film_scales_and_shifts_both_factors_of_a_bilinear_unit():
     config = NetworkConfig(hidden_sizes=(1,), activation="bilinear")
-    network = conditioned_features(PLANE, config, Film(), 1)
+    network = conditioned_value(PLANE, config, Film(), 1)
     scale, shift = jnp.array([[0.5, -1.0]]), jnp.array([[0.25, 0.125]])
     params = started(network)._replace(scale=[scale], shift=[shift])
-    features = network.apply(params, jnp.array([2.0]), INPUT)
-    first, second = params.network["params"]["hidden_0"]["weight"] @ INPUT
-    expected = (2 * first + 0.5) * (-second + 0.25)
-    np.testing.assert_allclose(features, [expected], rtol=1e-5)
+    layer, readout = layers(params)
+    value = network.apply(params, jnp.array([2.0]), INPUT)
+    first, second = layer["weight"] @ INPUT
+    hidden = (2 * first + 0.5) * (-second + 0.25)
+    expected = readout["weight"][0, 0] * hidden + readout["bias"][0]
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def test_hypernetwork_applies_weights_that_are_linear_in_the_embedding():

@@ -241,13 +241,15 @@ def test_command_with_a_wrong_option_says_nothing_else():
     assert len(errors.strip().splitlines()) == 1
 
 
-def test_list_names_every_experiment_and_environment():
+def test_list_names_every_experiment_environment_and_algorithm():
     import envs
     import experiments
+    from metarl_jax.algorithms import ALGORITHMS
 
     code, out, _ = finish(command("experiments.list"))
     assert code == 0
     names = [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *envs.ENVIRONMENTS]
+    names += [make.__name__ for make in ALGORITHMS.values()]
     for name in names:
         assert name in out
 
