@@ -9,12 +9,10 @@ torso over the step, and what `robot.make_robot` says of all robots.
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from envs.robots.bodies import BODY_LIMIT
-from envs.robots.robot import Robot, make_robot
-from envs.robots.upright import paid_to_walk, walk_either_way, walk_with_body
-from envs.tasks import TaskDistribution, uniform
+from envs.robots.robot import Robot
+from envs.robots.upright import walk_at_speed, walk_either_way, walk_with_body
+from envs.tasks import TaskDistribution
 
 HOPPER = Robot("hopper", "Hopper", metrics=("x_velocity",))
 
@@ -30,14 +28,7 @@ def velocity(
     standing still better than to fall for every target of training, as there. Options:
     `robot.make_robot`.
     """
-    reward = paid_to_walk(
-        lambda target, velocity: -jnp.abs(velocity - target), alive=3.0
-    )
-    env = make_robot(
-        HOPPER, reward, lambda target: 3.0 - target, horizon, backend, physics_step
-    )
-    targets = uniform(0.0, 3.0)
-    return env, TaskDistribution(train=targets, test=targets, ood=uniform(3.0, 4.0))
+    return walk_at_speed(HOPPER, 3.0, 3.0, 4.0, horizon, backend, physics_step)
 
 
 def direction(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from envs.robots.bodies import make_bodies
 from envs.robots.robot import Robot, make_robot
-from envs.tasks import TaskDistribution, either_direction
+from envs.tasks import TaskDistribution, either_direction, uniform
 
 
 def paid_to_walk(
@@ -21,6 +21,25 @@ def paid_to_walk(
         return paid + alive - 1e-3 * jnp.sum(action**2)
 
     return reward
+
+
+def walk_at_speed(
+    robot: Robot, alive: float, fastest: float, beyond: float, *settings: Any
+) -> tuple[Any, TaskDistribution]:
+    """Paid `alive` - |v - target| - 0.001 ||a||^2; the task is the target in m/s, [].
+
+    Args:
+      robot: which one.
+      alive: the bonus for surviving.
+      fastest: of targets in training and test, which are uniform from 0 on, in m/s.
+      beyond: of those out of distribution, which are uniform from `fastest` on.
+      *settings: as in `walk_either_way`.
+    """
+    off_target = lambda target, velocity: -jnp.abs(velocity - target)
+    reward = paid_to_walk(off_target, alive)
+    env = make_robot(robot, reward, lambda target: alive - target, *settings)
+    targets, faster = uniform(0.0, fastest), uniform(fastest, beyond)
+    return env, TaskDistribution(train=targets, test=targets, ood=faster)
 
 
 def walk_either_way(robot: Robot, *settings: Any) -> tuple[Any, TaskDistribution]:

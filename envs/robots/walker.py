@@ -15,12 +15,10 @@ References:
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from envs.robots.bodies import BODY_LIMIT
-from envs.robots.robot import Robot, make_robot
-from envs.robots.upright import paid_to_walk, walk_either_way, walk_with_body
-from envs.tasks import TaskDistribution, uniform
+from envs.robots.robot import Robot
+from envs.robots.upright import walk_at_speed, walk_either_way, walk_with_body
+from envs.tasks import TaskDistribution
 
 WALKER = Robot("walker2d", "Walker2d", metrics=("x_velocity",))
 
@@ -34,14 +32,7 @@ def velocity(
     in [0, 10] for training and test, both as in the code of Rothfuss et al.; in
     [10, 12] out of distribution. Options: `robot.make_robot`.
     """
-    reward = paid_to_walk(
-        lambda target, velocity: -jnp.abs(velocity - target), alive=15.0
-    )
-    env = make_robot(
-        WALKER, reward, lambda target: 15.0 - target, horizon, backend, physics_step
-    )
-    targets = uniform(0.0, 10.0)
-    return env, TaskDistribution(train=targets, test=targets, ood=uniform(10.0, 12.0))
+    return walk_at_speed(WALKER, 15.0, 10.0, 12.0, horizon, backend, physics_step)
 
 
 def direction(
