@@ -13,9 +13,9 @@ from metarl_jax.checks import require_not_negative, require_positive
 from metarl_jax.losses import normalized
 from metarl_jax.memory_policies import TrialNetworks
 from metarl_jax.minibatches import MinibatchConfig, groups, minibatch_descent
-from metarl_jax.returns import generalized_advantages
 from metarl_jax.surrogates import clipped, likelihood_ratio
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_credit import Credit, Horizon, trial_credit
 from metarl_jax.trust_region import TrustRegionConfig, trust_region
 from metarl_jax.types import (
     Array,
@@ -56,58 +56,6 @@ class TrialTrustRegionConfig(TrustRegionConfig):
 
 
 TrialOuterConfig = TrialProximalConfig | TrialTrustRegionConfig
-
-
-class Horizon(NamedTuple):
-    """How far a trial looks ahead."""
-
-    discount: float  # gamma
-    trace_decay: float  # lambda of generalised advantage estimation
-    length: int  # steps of a trial
-
-    @property
-    def scale(self) -> Array:
-        """The return of a reward of 1 at each step: the unit that values are in."""
-        return jnp.sum(jnp.asarray(self.discount) ** jnp.arange(self.length))
-
-
-# (values of the observations of a trial: [K+1, T, E] -> [K+1, T, E], trial, horizon)
-# -> (advantages, returns), [K+1, T, E]
-Credit = Callable[[Callable[[Rollout], Array], Rollout, Horizon], tuple[Array, Array]]
-
-
-def trial_credit(
-    value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
-) -> tuple[Array, Array]:
-    """Credit for all that follows in the trial; see `trial_advantages`."""
-    return trial_advantages(trial, value(trial), horizon)
-
-
-def episode_credit(
-    value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
-) -> tuple[Array, Array]:
-    """Credit for what follows in the same episode.
-
-    For policies that learn nothing from one episode for the next. What a truncated
-    episode would still have brought is bootstrapped.
-
-    Args:
-      value: `trial -> [K+1, T, E]`, of its observations, which are all that it reads.
-      trial: [K+1, T, E].
-      horizon: discount and trace decay.
-
-    Returns:
-      `(advantages, returns)`, [K+1, T, E]; returns are value plus advantage.
-    """
-    now = value(trial)
-    following = value(trial._replace(observation=trial.next_observation))
-    estimate = partial(
-        generalized_advantages,
-        discount=horizon.discount,
-        trace_decay=horizon.trace_decay,
-    )
-    advantage = jax.vmap(estimate)(trial, now, following)
-    return advantage, now + advantage
 
 
 class Lesson(NamedTuple):
@@ -250,32 +198,6 @@ def trpo(
         return params, TrustRegionState(*state), metrics
 
     return TrialOptimizer(init, update)
-
-
-def trial_advantages(
-    trial: Rollout, value: Array, horizon: Horizon
-) -> tuple[Array, Array]:
-    """Generalised advantages over a whole trial, across the borders of its episodes.
-
-    The trial is one long episode: what an episode teaches is worth the reward of the
-    following ones. Nothing comes after the trial.
-
-    Args:
-      trial: [K+1, T, E].
-      value: of each step, [K+1, T, E], in units of reward.
-      horizon: discount and trace decay.
-
-    Returns:
-      `(advantages, returns)`, [K+1, T, E]; returns are value plus advantage.
-    """
-    life = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trial)
-    never = jnp.zeros_like(life.terminated)
-    life = life._replace(terminated=never.at[-1].set(True), truncated=never)
-    flat = value.reshape(life.reward.shape)
-    advantage = generalized_advantages(
-        life, flat, flat, horizon.discount, horizon.trace_decay
-    )
-    return advantage.reshape(value.shape), value + advantage.reshape(value.shape)
 
 
 def _lessons(

@@ -10,13 +10,8 @@ import pytest
 from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
 from metarl_jax.optimizers import adam_chain
 from metarl_jax.task_axis import TaskAxis
-from metarl_jax.trial_optimizers import (
-    Horizon,
-    TrialProximalConfig,
-    episode_credit,
-    remaining,
-    trial_advantages,
-)
+from metarl_jax.trial_credit import Horizon, episode_credit, trial_advantages
+from metarl_jax.trial_optimizers import TrialProximalConfig, remaining
 
 
 def trial(reward, terminated):

@@ -25,8 +25,8 @@ from metarl_jax.sequence_models import (
     sequence_model,
 )
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_credit import Horizon
 from metarl_jax.trial_optimizers import (
-    Horizon,
     TrialOuterConfig,
     TrialProximalConfig,
     trial_optimizer,

@@ -25,11 +25,10 @@ from metarl_jax.gradient_methods import InnerConfig, collect_trial, context_loop
 from metarl_jax.memory_policies import HeadInputs, TrialNetworks, at_steps
 from metarl_jax.rollouts import collect
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_credit import Horizon, episode_credit
 from metarl_jax.trial_optimizers import (
-    Horizon,
     TrialOuterConfig,
     TrialProximalConfig,
-    episode_credit,
     trial_optimizer,
 )
 from metarl_jax.types import (

@@ -45,8 +45,8 @@ from metarl_jax.trial_autoencoder import (
     trial_autoencoder,
     trial_beliefs,
 )
+from metarl_jax.trial_credit import Horizon
 from metarl_jax.trial_optimizers import (
-    Horizon,
     TrialOptimizer,
     TrialOuterConfig,
     TrialProximalConfig,
