@@ -29,8 +29,8 @@ class BeliefLearningConfig(MinibatchConfig):
     num_minibatches: int = 8
     batch_size: int = 64  # lives of one minibatch
     buffer_size: int = 4096  # lives that are kept, the newest
-    # of an iteration's lives, how many are kept; fewer reach further into the past,
-    # when the policy went where it goes no more
+    # of an iteration's lives, how many are kept; fewer reach further into the past, to
+    # lives of older policies
     num_stored: int = 32
 
     def __post_init__(self):
