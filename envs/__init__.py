@@ -9,6 +9,9 @@ To add a family, write such a function, which has the option `horizon` and whose
 have a field `time` that counts the steps of the episode, and register it in
 `ENVIRONMENTS`, as `module` or `module:function`: the contract tests run over all that
 is registered.
+
+A family with few observations may list them: `env.all_observations()` is each that
+`step` can return just once, [C, ...]. `grid_navi` does.
 """
 
 import difflib

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from metarl_jax.checks import require_not_negative, require_positive
+from metarl_jax.checks import require, require_not_negative, require_positive
 from metarl_jax.random_distillation import (
     DistillationConfig,
     DistillationState,
@@ -75,7 +75,10 @@ def exploration_bonus(
       axis: says on how many devices.
 
     Returns:
-      The corresponding `ExplorationBonus`, for trials of more than one step.
+      The corresponding `ExplorationBonus`.
+
+    Raises:
+      ValueError: on an update, if a trial has one step, which leads to nothing.
 
     References:
       Zintgraf et al., Exploration in Approximate Hyper-State Space for Meta
@@ -88,6 +91,7 @@ def exploration_bonus(
 
     def update(key: Key, state: ExplorationBonusState, states: Array, surprise: Array):
         surprise = _in_a_row(surprise)[:, :-1]
+        require(surprise.shape[1] > 0, "a bonus needs trials of two steps or more")
         novelty, learned, metrics = distillation.update(key, state.distillation, states)
         found = jnp.stack([_in_a_row(novelty)[:, 1:], surprise])
         iteration = state.iteration + 1

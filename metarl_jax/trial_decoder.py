@@ -63,7 +63,8 @@ def trial_decoder(
     tell states from each other this is a head for each state, as in the paper's grid.
 
     Args:
-      env: the environment; with `all_observations() -> [C, ...]` for a reward of one.
+      env: the environment; with `all_observations() -> [C, ...]`, complete and each
+        once, for a reward of one of them.
       config: networks and likelihood.
       embedding_size: Z.
 
@@ -121,7 +122,7 @@ def _rewards(env: Environment, config: DecoderConfig, embedding_size: int):
     def log_odds(params: Params, embeddings: Array, life: Life) -> Array:
         of_all = _log_odds(product(params, embeddings, observations)[..., 0])
         met = jnp.all(life.next_observation[:, None] == observations, axis=-1)
-        return of_all @ met.T.astype(float)
+        return jnp.matmul(of_all, met.T.astype(float), precision="highest")
 
     return init, log_odds
 

@@ -44,7 +44,7 @@ def rewards_over_time(num_iterations, states=STATES, surprise=SURPRISES, **optio
     return found, state
 
 
-def by_step(values):
+def in_a_row(values):
     """[N, K+1, T, 1] as [N, L]."""
     return np.asarray(values).reshape(2, 6)
 
@@ -54,18 +54,18 @@ def test_bonus_falls_linearly_to_zero():
     rewards, _ = rewards_over_time(6, **SURPRISE)
     for iteration, left in enumerate([1.0, 0.75, 0.5, 0.25, 0.0, 0.0]):
         np.testing.assert_allclose(rewards[iteration], left * rewards[0], rtol=1e-5)
-    assert np.all(by_step(rewards[0])[:, :-1] > 0)
+    assert np.all(in_a_row(rewards[0])[:, :-1] > 0)
 
 
 def test_surprise_is_paid_in_standard_deviations_of_its_return():
     """But for the last step, of which no belief knows."""
     (reward,), _ = rewards_over_time(1, **SURPRISE)
-    known = by_step(SURPRISES)[:, :-1]
+    known = in_a_row(SURPRISES)[:, :-1]
     returns = [known[:, -1]]
     for paid in known[:, -2::-1].T:
         returns.append(paid + DISCOUNT * returns[-1])
     expected = np.pad(known / np.std(returns), ((0, 0), (0, 1)))
-    np.testing.assert_allclose(by_step(reward), expected, rtol=1e-4)
+    np.testing.assert_allclose(in_a_row(reward), expected, rtol=1e-4)
 
 
 def test_novelty_is_paid_for_the_step_that_led_there_and_never_for_the_last():
@@ -74,9 +74,9 @@ def test_novelty_is_paid_for_the_step_that_led_there_and_never_for_the_last():
     start = probe.quick_jit(distillation.init)(jax.random.key(0))
     key = jax.random.key(3)
     novelty, *_ = probe.quick_jit(distillation.update)(key, start, STATES)
-    scale = by_step(reward)[:, :-1] / by_step(novelty)[:, 1:]
+    scale = in_a_row(reward)[:, :-1] / in_a_row(novelty)[:, 1:]
     np.testing.assert_allclose(scale, np.full((2, 5), scale[0, 0]), rtol=1e-4)
-    np.testing.assert_array_equal(by_step(reward)[:, -1], np.zeros(2))
+    np.testing.assert_array_equal(in_a_row(reward)[:, -1], np.zeros(2))
 
 
 def test_units_and_origin_of_an_input_do_not_matter():
@@ -120,7 +120,7 @@ def test_sizes_of_both_bonuses_are_told_apart():
     for part, options in (("novelty", NOVELTY), ("surprise", SURPRISE)):
         state, alone = built(**options)
         reward, _, _ = alone(jax.random.key(3), state, STATES, SURPRISES)
-        known = by_step(reward)[:, :-1]
+        known = in_a_row(reward)[:, :-1]
         np.testing.assert_allclose(metrics[f"{part}_bonus"], known.mean(), rtol=1e-4)
 
 
@@ -136,6 +136,13 @@ def test_random_network_stays_and_the_other_learns():
     first, last = first.distillation, last.distillation
     assert probe.relative_error(last.target, first.target) == 0
     assert probe.relative_error(last.predictor, first.predictor) > 0
+
+
+def test_trial_of_one_step_is_refused():
+    state, _ = built()
+    update = exploration_bonus(CONFIG, 3, DISCOUNT, TaskAxis()).update
+    with pytest.raises(ValueError, match="trials of two steps or more"):
+        update(None, state, STATES[:, :1, :1], SURPRISES[:, :1, :1])
 
 
 @pytest.mark.parametrize(

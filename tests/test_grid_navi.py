@@ -93,6 +93,12 @@ def test_numbers_of_next_cells_are_those_that_steps_lead_to():
     steps = jax.vmap(jax.vmap(following, (None, 0)), (0, None))(cells, jnp.arange(5))
     np.testing.assert_array_equal(env.next_number(), steps)
     np.testing.assert_array_equal(env.all_observations(), cells)
+    observe = lambda cell, action: env.step(
+        jax.random.key(0), start._replace(position=cell), action, jnp.zeros(2)
+    )[0]
+    seen = jax.vmap(jax.vmap(observe, (None, 0)), (0, None))(cells, jnp.arange(5))
+    listed = {tuple(row) for row in np.asarray(env.all_observations())}
+    assert {tuple(row) for row in np.asarray(seen).reshape(-1, 2)} == listed
 
 
 def test_known_goal_pays_the_published_optimum():

@@ -249,9 +249,12 @@ def test_list_names_every_experiment_environment_and_algorithm():
     code, out, _ = finish(command("experiments.list"))
     assert code == 0
     names = [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *envs.ENVIRONMENTS]
-    names += [make.__name__ for make in ALGORITHMS.values()]
     for name in names:
         assert name in out
+    algorithms = out.partition("Algorithms")[2].splitlines()[1]
+    assert set(algorithms.strip().split(", ")) == {
+        make.__name__ for make in ALGORITHMS.values()
+    }
 
 
 def test_depth_measures_both_ways_of_differentiating(tmp_path):

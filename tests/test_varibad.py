@@ -151,7 +151,7 @@ def test_what_the_policy_learns_does_not_reach_the_encoder():
     assert probe.relative_error(*actions) > 1e-3
 
 
-def test_policy_learns_from_bonuses_as_much_as_they_weigh():
+def test_policy_learns_from_bonuses_unless_they_weigh_nothing():
     _, before, plain, *_ = updated(SHORT)
     _, _, curious, *_ = updated(CURIOUS)
     _, _, unpaid, *_ = updated(dataclasses.replace(CURIOUS, bonus=UNPAID))

@@ -1,0 +1,59 @@
+"""Credit in trials, by hand: across the borders of episodes, and within them."""
+
+import jax.numpy as jnp
+import numpy as np
+import probe
+
+from metarl_jax.trial_credit import Horizon, episode_credit, trial_advantages
+
+
+def trial(reward, terminated):
+    """[K+1, T, 1] from rows."""
+    blank = probe.rollout(np.zeros((2, 1)))
+    column = lambda rows: jnp.asarray(rows)[..., None]
+    return blank._replace(
+        reward=column(reward),
+        terminated=column(terminated),
+        truncated=jnp.zeros((2, 2, 1), bool),
+    )
+
+
+def test_return_counts_the_reward_of_later_episodes():
+    data = trial([[1.0, 0.0], [0.0, 8.0]], [[False, True], [False, False]])
+    horizon = Horizon(discount=0.5, trace_decay=1.0, length=4)
+    advantage, returns = trial_advantages(data, jnp.zeros((2, 2, 1)), horizon)
+    expected = [[1 + 8 / 8, 8 / 4], [8 / 2, 8]]  # the end of an episode changes nothing
+    np.testing.assert_allclose(returns[..., 0], expected)
+    np.testing.assert_allclose(advantage, returns)
+
+
+def test_advantage_without_traces_is_the_error_of_one_step_across_the_border():
+    data = trial([[1.0, 2.0], [3.0, 4.0]], [[False, True], [False, False]])
+    value = jnp.array([[10.0, 20.0], [30.0, 40.0]])[..., None]
+    horizon = Horizon(discount=0.5, trace_decay=0.0, length=4)
+    advantage, returns = trial_advantages(data, value, horizon)
+    expected = [[1 + 10 - 10, 2 + 15 - 20], [3 + 20 - 30, 4 - 40]]
+    np.testing.assert_allclose(advantage[..., 0], expected)
+    np.testing.assert_allclose(returns, value + advantage)
+
+
+def test_credit_of_an_episode_ends_with_it_and_counts_what_was_cut_off():
+    ends = [[False, True], [False, False]]
+    data = trial([[1.0, 2.0], [3.0, 4.0]], ends)
+    column = lambda rows: jnp.asarray(rows)[..., None]
+    data = data._replace(
+        truncated=column([[False, False], [False, True]]),
+        observation=column([[[10.0], [20.0]], [[30.0], [40.0]]]),
+        next_observation=column([[[20.0], [99.0]], [[40.0], [60.0]]]),
+    )
+    value = lambda trial: trial.observation.reshape(2, 2, 1)
+    horizon = Horizon(discount=0.5, trace_decay=1.0, length=2)
+    advantage, returns = episode_credit(value, data, horizon)
+    expected = [[1 + 0.5 * 2, 2], [3 + 0.5 * 4 + 0.25 * 60, 4 + 0.5 * 60]]
+    np.testing.assert_allclose(returns[..., 0], expected)
+    np.testing.assert_allclose(returns, value(data) + advantage)
+
+
+def test_scale_is_the_return_of_constant_rewards():
+    np.testing.assert_allclose(Horizon(0.5, 1.0, 3).scale, 1.75)
+    np.testing.assert_allclose(Horizon(1.0, 1.0, 7).scale, 7.0)
