@@ -135,7 +135,7 @@ def test_run_that_infers_nothing_is_refused(tmp_path):
         report(Options(tmp_path))
 
 
-def small_varibad():
+def small_varibad(**decoder):
     config = experiments.load("varibad_grid_navi").algorithm
     learning = config.belief_learning
     return dataclasses.replace(
@@ -146,7 +146,9 @@ def small_varibad():
             embedding_size=2,
             input_sizes=(),
             memory=GruConfig(4),
-            decoder=dataclasses.replace(config.autoencoder.decoder, hidden_sizes=(4,)),
+            decoder=dataclasses.replace(
+                config.autoencoder.decoder, hidden_sizes=(4,), **decoder
+            ),
         ),
         belief_learning=dataclasses.replace(
             learning, num_minibatches=1, batch_size=4, buffer_size=8
@@ -192,7 +194,8 @@ def test_report_of_varibad_on_a_grid_has_curves_and_figures(tmp_path):
 )
 def test_too_few_distinct_tasks_are_refused_with_what_helps(tmp_path, task_set, mend):
     corners = {"environment": "point_corners", "environment_options": {"horizon": 4}}
-    saved_untrained(tmp_path, small_varibad(), **corners)
+    algorithm = small_varibad(reward_of="next_observation")
+    saved_untrained(tmp_path, algorithm, **corners)
     with pytest.raises(ValueError, match=f"5 distinct tasks or more, not .: {mend}"):
         report(Options(tmp_path, task_set=task_set, num_tasks=40))
 
