@@ -13,6 +13,7 @@ from metarl_jax.rollouts import complete, episode_step
 from metarl_jax.types import Array, Rollout
 
 _RIDGE = 1e-5
+_RIDGE_ATTEMPTS = 5  # each with ten times the ridge of the one before
 _LARGEST_OBSERVATION = 10.0
 _TIME_UNIT = 100.0
 
@@ -31,7 +32,8 @@ def linear_feature_baseline(
 
     Features of a step are its observation clipped to [-10, 10], its square, the
     step's number in the episode t/100, its square and cube, and 1. Ridge regression
-    with a penalty of 1e-5 on features scaled to unit mean square, fitted to the
+    with a penalty of 1e-5 on features scaled to unit mean square, or of ten times as
+    much where float32 cannot solve that (and so on, as in rllab), fitted to the
     episodes that end inside the rollout. Since the features know the time, the fit
     is of the return within the horizon, and it is zero at the horizon.
 
@@ -101,5 +103,26 @@ def _ridge_regression(features: Array, target: Array, included: Array) -> Array:
     product = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
     moments = product("tef,teg->fg", features, features) / count
     correlation = product("tef,te->f", features, target) / count
-    ridge = _RIDGE * jnp.eye(moments.shape[0], dtype=moments.dtype)
-    return scale * jax.scipy.linalg.solve(moments + ridge, correlation, assume_a="pos")
+    return scale * _solve(moments, correlation)
+
+
+def _solve(moments: Array, correlation: Array) -> Array:
+    """Weights [F] by the smallest ridge that rounding leaves positive definite.
+
+    Features that are alike, such as one-hot observations and their squares, have a
+    singular matrix, of which rounding can make more than the first ridge mends.
+    """
+    identity = jnp.eye(moments.shape[0], dtype=moments.dtype)
+
+    def has_failed(state: tuple[Array, Array]) -> Array:
+        attempt, weights = state
+        return (attempt < _RIDGE_ATTEMPTS) & ~jnp.all(jnp.isfinite(weights))
+
+    def solve(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        attempt, _ = state
+        regular = moments + _RIDGE * 10.0**attempt * identity
+        weights = jax.scipy.linalg.solve(regular, correlation, assume_a="pos")
+        return attempt + 1, weights
+
+    unknown = jnp.full_like(correlation, jnp.nan)
+    return jax.lax.while_loop(has_failed, solve, (jnp.int32(0), unknown))[1]
