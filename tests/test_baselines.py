@@ -4,6 +4,7 @@ import numpy as np
 import probe
 import pytest
 
+from metarl_jax import baselines
 from metarl_jax.baselines import linear_feature_baseline
 from metarl_jax.returns import discounted_returns
 
@@ -136,3 +137,25 @@ def test_integer_observations_are_fitted_like_real_ones():
     expected = fit(real, 0.9)
     actual = fit(whole, 0.9)
     np.testing.assert_array_equal(actual.value, expected.value)
+
+
+def indefinite(smallest):
+    """A matrix [3, 3] with eigenvalues 1, 1 and `smallest`."""
+    axes = np.linalg.qr(np.random.RandomState(0).normal(size=(3, 3)))[0]
+    return (axes * np.array([1.0, 1.0, smallest])) @ axes.T
+
+
+@pytest.mark.parametrize("smallest, ridge", [(0.5, 1e-5), (-5e-5, 1e-4), (-5e-4, 1e-3)])
+def test_ridge_is_the_smallest_that_leaves_the_matrix_positive_definite(
+    smallest, ridge
+):
+    moments, correlation = indefinite(smallest), np.array([1.0, -2.0, 0.5])
+    expected = np.linalg.solve(moments + ridge * np.eye(3), correlation)
+    arguments = (jnp.asarray(each, jnp.float32) for each in (moments, correlation))
+    weights = jax.jit(baselines._solve)(*arguments)
+    np.testing.assert_allclose(weights, expected, rtol=2e-2)
+
+
+def test_fit_to_what_is_no_number_ends():
+    weights = jax.jit(baselines._solve)(jnp.full((3, 3), jnp.nan), jnp.ones(3))
+    assert np.isnan(weights).all()
