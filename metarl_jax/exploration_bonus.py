@@ -14,6 +14,7 @@ from metarl_jax.random_distillation import (
 )
 from metarl_jax.returns import discounted_sum
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_credit import Horizon
 from metarl_jax.types import Array, Key, Metrics
 
 
@@ -52,7 +53,7 @@ class ExplorationBonus(NamedTuple):
 
 
 def exploration_bonus(
-    config: ExplorationBonusConfig, num_inputs: int, discount: float, axis: TaskAxis
+    config: ExplorationBonusConfig, num_inputs: int, horizon: Horizon, axis: TaskAxis
 ) -> ExplorationBonus:
     """The bonuses of HyperX.
 
@@ -71,19 +72,24 @@ def exploration_bonus(
     Args:
       config: weights and networks.
       num_inputs: H, of a hyper-state.
-      discount: gamma.
+      horizon: discount, and steps of a trial.
       axis: says on how many devices.
 
     Returns:
       The corresponding `ExplorationBonus`.
 
     Raises:
-      ValueError: on an update, if a trial has one step, which leads to nothing.
+      ValueError: if a trial has one step, which leads to nothing.
 
     References:
       Zintgraf et al., Exploration in Approximate Hyper-State Space for Meta
       Reinforcement Learning (2021), https://arxiv.org/abs/2010.01062
     """
+    require(
+        horizon.length > 1,
+        "a bonus is paid for what a step leads to, and a trial has but one step: set a "
+        "longer horizon or num_adaptation_steps",
+    )
     distillation = random_distillation(config.distillation, num_inputs, axis)
 
     def init(key: Key) -> ExplorationBonusState:
@@ -91,11 +97,10 @@ def exploration_bonus(
 
     def update(key: Key, state: ExplorationBonusState, states: Array, surprise: Array):
         surprise = _in_a_row(surprise)[:, :-1]
-        require(surprise.shape[1] > 0, "a bonus needs trials of two steps or more")
         novelty, learned, metrics = distillation.update(key, state.distillation, states)
         found = jnp.stack([_in_a_row(novelty)[:, 1:], surprise])
         iteration = state.iteration + 1
-        variances = state.variances + _variances_of_returns(found, discount)
+        variances = state.variances + _variances_of_returns(found, horizon.discount)
         scaled = _in_deviations(found, variances / iteration, config.largest_bonus)
         left = jnp.maximum(1 - state.iteration / config.anneal_iterations, 0.0)
         of_novelty = left * config.novelty_weight * scaled[0]

@@ -11,6 +11,7 @@ from metarl_jax.beliefs import Belief
 from metarl_jax.exploration_bonus import ExplorationBonusConfig, exploration_bonus
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_autoencoder import TrialAutoencoder, trial_surprise
+from metarl_jax.trial_credit import Horizon
 from metarl_jax.types import Array, Environment, Key, Metrics, Params, Rollout
 
 
@@ -51,7 +52,7 @@ def rewards_with_bonus(
     autoencoder: TrialAutoencoder,
     config: ExplorationBonusConfig,
     embedding_size: int,
-    discount: float,
+    horizon: Horizon,
     axis: TaskAxis,
 ) -> ExploringRewards:
     """With the bonuses of HyperX; see `exploration_bonus`.
@@ -61,14 +62,17 @@ def rewards_with_bonus(
       autoencoder: whose decoder is surprised.
       config: of the bonuses.
       embedding_size: Z.
-      discount: gamma.
+      horizon: discount, and steps of a trial.
       axis: how to go over tasks.
 
     Returns:
       The corresponding `ExploringRewards`.
+
+    Raises:
+      ValueError: if a trial has one step.
     """
     num_inputs = timeless_size(env, embedding_size)
-    bonus = exploration_bonus(config, num_inputs, discount, axis)
+    bonus = exploration_bonus(config, num_inputs, horizon, axis)
     surprise = partial(trial_surprise, env, autoencoder)
 
     def update(key: Key, params: Params, state: Any, experience: Experience):

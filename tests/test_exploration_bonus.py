@@ -14,6 +14,7 @@ from metarl_jax.exploration_bonus import (
 )
 from metarl_jax.random_distillation import DistillationConfig, random_distillation
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.trial_credit import Horizon
 
 SHAPE = (2, 2, 3, 1)  # [N, K+1, T, E]
 DISTILLATION = DistillationConfig(
@@ -21,6 +22,7 @@ DISTILLATION = DistillationConfig(
 )
 CONFIG = ExplorationBonusConfig(anneal_iterations=4, distillation=DISTILLATION)
 DISCOUNT = 0.9
+HORIZON = Horizon(DISCOUNT, trace_decay=1.0, length=6)
 NOVELTY = {"surprise_weight": 0.0}
 SURPRISE = {"novelty_weight": 0.0}
 STATES = jax.random.normal(jax.random.key(1), (*SHAPE, 3))
@@ -30,7 +32,7 @@ SURPRISES = jnp.abs(jax.random.normal(jax.random.key(2), SHAPE))
 @cache
 def built(**options):
     config = ExplorationBonusConfig(**vars(CONFIG) | options)
-    bonus = exploration_bonus(config, 3, DISCOUNT, TaskAxis())
+    bonus = exploration_bonus(config, 3, HORIZON, TaskAxis())
     return probe.quick_jit(bonus.init)(jax.random.key(0)), probe.quick_jit(bonus.update)
 
 
@@ -139,10 +141,9 @@ def test_random_network_stays_and_the_other_learns():
 
 
 def test_trial_of_one_step_is_refused():
-    state, _ = built()
-    update = exploration_bonus(CONFIG, 3, DISCOUNT, TaskAxis()).update
-    with pytest.raises(ValueError, match="trials of two steps or more"):
-        update(None, state, STATES[:, :1, :1], SURPRISES[:, :1, :1])
+    """It leads to nothing that is acted on."""
+    with pytest.raises(ValueError, match="a trial has but one step"):
+        exploration_bonus(CONFIG, 3, HORIZON._replace(length=1), TaskAxis())
 
 
 @pytest.mark.parametrize(

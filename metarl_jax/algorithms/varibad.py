@@ -22,7 +22,6 @@ from metarl_jax.belief_policies import (
 from metarl_jax.beliefs import Belief
 from metarl_jax.buffer_memory import check_memory
 from metarl_jax.checks import (
-    require,
     require_fraction,
     require_not_negative,
     require_positive,
@@ -172,7 +171,7 @@ def _parts(
         empty_buffer=empty_buffer,
         policy=belief_policy(env, autoencoder, networks, size, length),
         optimizer=trial_optimizer(networks, config.outer, horizon, axis),
-        exploring=_exploring_rewards(env, autoencoder, config, axis, length),
+        exploring=_exploring_rewards(env, autoencoder, config, horizon, axis),
     )
 
 
@@ -220,18 +219,11 @@ def _exploring_rewards(
     env: Environment,
     autoencoder: TrialAutoencoder,
     config: VaribadConfig,
+    horizon: Horizon,
     axis: TaskAxis,
-    length: int,
 ) -> ExploringRewards:
     """The rewards that the policy learns from."""
     if config.bonus is None:
         return rewards_as_they_are()
-    require(
-        length > 1,
-        "a bonus is paid for what a step leads to, and a trial has but one step: set a "
-        "longer horizon or num_adaptation_steps",
-    )
     size = config.autoencoder.embedding_size
-    return rewards_with_bonus(
-        env, autoencoder, config.bonus, size, config.discount, axis
-    )
+    return rewards_with_bonus(env, autoencoder, config.bonus, size, horizon, axis)
