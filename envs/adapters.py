@@ -63,6 +63,7 @@ def from_brax(
     metrics: Sequence[str] = (),
     vary: Callable[[Any, Any], Any] | None = None,
     observe: Callable[[jax.Array], jax.Array] | None = None,
+    rows_at_once: int = 1,
 ) -> "_BraxEnvironment":
     """Adapts a brax environment (>= 0.14), whose own reward is not used.
 
@@ -84,10 +85,12 @@ def from_brax(
         the task; an episode starts in a state of its own `reset`. None: the task is in
         the reward alone, and an episode starts in one of the `starting_states`.
       observe: what of brax's observation the agent observes; by default all.
+      rows_at_once: how many rows of rollouts are the fastest together on a CPU. If it
+        is more than one, they are simulated side by side (`side_by_side`).
 
     Returns:
       An environment with actions in [-1, 1], which has `control_step`, the seconds of
-      a step, and `system(task)`, the `brax.System` that is simulated.
+      a step, `system(task)`, the `brax.System` that is simulated, and `rows_at_once`.
     """
     return _BraxEnvironment(
         brax_env,
@@ -97,6 +100,7 @@ def from_brax(
         metrics=metrics,
         vary=vary,
         observe=observe or (lambda observation: observation),
+        rows_at_once=rows_at_once,
     )
 
 
@@ -207,7 +211,16 @@ class _GymnaxEnvironment:
 
 class _BraxEnvironment:
     def __init__(
-        self, brax_env, *, reward, diverged_reward, horizon, metrics, vary, observe
+        self,
+        brax_env,
+        *,
+        reward,
+        diverged_reward,
+        horizon,
+        metrics,
+        vary,
+        observe,
+        rows_at_once,
     ):
         self.action_space = spaces.Box(-1.0, 1.0, (brax_env.action_size,))
         self.horizon = horizon
@@ -218,7 +231,9 @@ class _BraxEnvironment:
         self._metrics = tuple(metrics)
         self._vary = vary
         self._observe = observe
-        self._step = side_by_side(jax.jit(self._step_one))
+        self.rows_at_once = rows_at_once
+        if rows_at_once > 1:
+            self._step = side_by_side(jax.jit(self._step))
         with _without_warnings():
             start = jax.eval_shape(lambda: brax_env.reset(jax.random.key(0)))
             shape = jax.eval_shape(observe, start.obs).shape
@@ -235,7 +250,7 @@ class _BraxEnvironment:
     def step(self, key, state, action, task):
         return self._step(state, action, task)
 
-    def _step_one(self, state, action, task):
+    def _step(self, state, action, task):
         action = jnp.clip(jnp.where(jnp.isnan(action), 0.0, action), -1.0, 1.0)
         before = state.simulator
         with _without_warnings():

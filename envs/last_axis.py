@@ -135,16 +135,22 @@ def _reduction(combine):
     @_on_arrays
     def rule(equation, array):
         axes = equation.params["axes"]
-        if math.prod(array.shape[axis] for axis in axes) > _SHORT:
-            return equation.primitive.bind(array, **equation.params)
-        return functools.reduce(combine, _entries(array, axes))
+        if 0 < math.prod(array.shape[axis] for axis in axes) <= _SHORT:
+            return functools.reduce(combine, _entries(array, axes))
+        return equation.primitive.bind(array, **equation.params)
 
     return rule
 
 
+def _dot_general(equation, values, size):
+    (summed, _), _ = equation.params["dimension_numbers"]
+    length = math.prod(equation.invars[0].aval.shape[axis] for axis in summed)
+    rule = _sum_of_products if 0 < length <= _SHORT else _by_vmap
+    return rule(equation, values, size)
+
+
 @_on_arrays
-def _dot_general(equation, left, right):
-    """A sum of products."""
+def _sum_of_products(equation, left, right):
     sums, same = equation.params["dimension_numbers"]
     left_own, right_own = (
         [axis for axis in range(array.ndim - 1) if axis not in (*summed, *shared)]

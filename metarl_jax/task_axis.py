@@ -152,25 +152,29 @@ class TaskAxis:
 
 
 def default_task_axis(
-    num_tasks: int, chunk_size: int | None = None, num_devices: int | None = None
+    num_tasks: int,
+    chunk_size: int | None = None,
+    num_devices: int | None = None,
+    cpu_chunk_size: int = 1,
 ) -> TaskAxis:
     """The axis that is fast on this platform.
 
-    On a CPU one task at a time, so that its arrays stay in the cache; on accelerators
-    all tasks at once. One process takes as many devices (cores) as divide `num_tasks`,
-    several processes take all that they have.
+    On a CPU few tasks at a time, so that their arrays stay in the cache; on
+    accelerators all tasks at once. One process takes as many devices (cores) as divide
+    `num_tasks`, several processes take all that they have.
 
     Args:
       num_tasks: N of training.
       chunk_size: overrides the platform's choice.
       num_devices: of all processes together; overrides the choice above.
+      cpu_chunk_size: the platform's choice on a CPU.
 
     Raises:
       ValueError: if `num_devices` does not divide `num_tasks`, exceeds those there are,
         or is not the same number for each process.
     """
     if chunk_size is None and jax.default_backend() == "cpu":
-        chunk_size = 1
+        chunk_size = cpu_chunk_size
     num_processes = jax.process_count()
     available = num_processes * min(len(devices) for devices in _by_process())
     if num_devices is None and num_processes == 1:

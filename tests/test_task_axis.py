@@ -94,6 +94,12 @@ def test_default_axis_obeys_its_overrides():
     assert default_task_axis(12, chunk_size=3, num_devices=1) == TaskAxis(3, 1)
 
 
+def test_on_a_cpu_as_few_tasks_as_are_fast_go_at_once():
+    assert default_task_axis(12, num_devices=1) == TaskAxis(1, 1)
+    assert default_task_axis(12, num_devices=1, cpu_chunk_size=5) == TaskAxis(5, 1)
+    assert default_task_axis(12, 3, 1, cpu_chunk_size=5) == TaskAxis(3, 1)
+
+
 def test_on_an_accelerator_all_seeds_and_tasks_go_at_once(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     axis = default_task_axis(6, num_devices=1)

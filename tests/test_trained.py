@@ -63,3 +63,11 @@ def test_tasks_that_share_parameters_go_all_at_once():
     maml = experiments.load("maml_bernoulli_bandit")
     assert build(SHORT).axis.chunk_size >= SHORT.training.num_tasks
     assert build(maml).axis.chunk_size != maml.training.num_tasks
+
+
+@pytest.mark.parametrize(("num_seeds", "num_tasks"), [(1, 26), (3, 9)])
+def test_robots_are_simulated_by_the_hundreds_at_once_on_a_cpu(num_seeds, num_tasks):
+    robots = experiments.load("maml_half_cheetah_velocity")  # 10 episodes
+    training = dataclasses.replace(robots.training, num_seeds=num_seeds)
+    axis = build(dataclasses.replace(robots, training=training)).axis
+    assert axis.chunk_size == num_tasks

@@ -11,6 +11,9 @@ import jax.numpy as jnp
 from envs.adapters import BACKENDS, from_brax, load_brax
 from envs.options import checked_choice, checked_integer, checked_physics_step
 
+# backends on which robots are faster side by side -> how many of them at once on a CPU
+_ROWS_AT_ONCE = {"spring": 256}
+
 
 class Robot(NamedTuple):
     """A robot of brax, as all of its families have it."""
@@ -85,6 +88,7 @@ def make_robot(
         metrics=robot.metrics,
         vary=vary,
         observe=observe,
+        rows_at_once=_ROWS_AT_ONCE.get(backend, 1),
     )
 
 
