@@ -56,6 +56,8 @@ FUNCTIONS = {
     "outer product": lambda v, m, i: jnp.einsum("i,jk->kij", v, m),
     "full contraction": lambda v, m, i: jnp.einsum("ij,ij->", m, CONSTANT),
     "cross product": lambda v, m, i: jnp.cross(v, m),
+    "long product": lambda v, m, i: jnp.tile(m, (9, 1)).T @ jnp.tile(CONSTANT, (9, 1)),
+    "no entries": lambda v, m, i: (m[:0].sum(0), m[:0].T @ m[:0], m[:, :0] @ v[:0]),
     "short sums": lambda v, m, i: (m.sum(1), m.max(0), m.min(), m.prod()),
     "long sum": lambda v, m, i: jnp.tile(m, (9, 1)).sum(0),
     "any and all": lambda v, m, i: ((m > 0).any(0), (m > 0).all(1)),
