@@ -52,7 +52,10 @@ class Size:
     num_iterations: int
     num_seeds: int = 1
     num_test_tasks: int = 40
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
+
+
+FOR_CPU = Size(num_tasks=20, num_episodes=10, num_iterations=600)  # 48 M steps
 
 
 class Agent(NamedTuple):
@@ -95,9 +98,9 @@ def experiment(family: str, agent: str, size: Size) -> Experiment:
 
 def maml(family: str) -> Experiment:
     """MAML on a family, in a size for the CPU, with an oracle beside it."""
-    size = Size(num_tasks=8, num_episodes=10, num_iterations=200, num_test_tasks=20)
+    trained = experiment(family, "maml", FOR_CPU)
     return dataclasses.replace(
-        experiment(family, "maml", size), oracle_iterations=2 * size.num_iterations
+        trained, oracle_iterations=2 * trained.training.num_iterations
     )
 
 

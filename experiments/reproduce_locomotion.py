@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from experiments.experiment import Experiment, at_test_time, build
-from experiments.locomotion import AGENTS, Size, experiment
+from experiments.locomotion import AGENTS, FOR_CPU, Size, experiment
 from experiments.reproduce_cells import Cell
 from experiments.run_directory import RunDirectory
 from metarl_jax import evaluation
@@ -17,16 +17,9 @@ from metarl_jax.run_logs import read_metrics
 from metarl_jax.types import Params
 
 SIZES = {
-    # about half an hour a row on two cores
-    "small": Size(num_tasks=8, num_episodes=10, num_iterations=150, num_seeds=3),
+    "small": FOR_CPU,  # less than an hour a row on one core
     # the batches of Finn et al. (2017), for an accelerator
-    "paper": Size(
-        num_tasks=40,
-        num_episodes=20,
-        num_iterations=200,
-        num_seeds=3,
-        learning_rate=2e-3,
-    ),
+    "paper": Size(num_tasks=40, num_episodes=20, num_iterations=200, num_seeds=3),
 }
 _SCORED_SEED = 2_000_000  # of tasks and episodes, far from the seeds of training
 _LARGEST_CURVE = 100  # points of a learning curve that are kept
