@@ -1,8 +1,8 @@
 """Half-cheetahs that are to run at an unknown velocity, on one simulator.
 
 All are tested with two steps of adaptation, but not with the same data: gradient
-methods adapt to ten episodes a step, PEARL, RL^2 and VariBAD to one. PEARL is trained
-on 100 fixed tasks, the others on tasks drawn anew.
+methods, which are trained with one, adapt to ten episodes a step, PEARL, RL^2 and
+VariBAD to one. PEARL is trained on 100 fixed tasks, the others on tasks drawn anew.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from metarl_jax.belief_learning import BeliefLearningConfig
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.networks import NetworkConfig
-from metarl_jax.optimizers import AdamConfig, ProximalConfig
+from metarl_jax.optimizers import ProximalConfig
 from metarl_jax.sequence_models import GruConfig
 from metarl_jax.training import TrainingConfig
 from metarl_jax.trial_autoencoder import AutoencoderConfig
@@ -30,7 +30,6 @@ from metarl_jax.trial_optimizers import TrialProximalConfig
 _NETWORK = NetworkConfig(hidden_sizes=(64, 64), initial_std=0.7)
 _ADVANTAGE = AdvantageConfig(trace_decay=0.95)
 _INNER = {
-    "num_adaptation_steps": 2,
     "num_episodes": 10,
     "inner_step_sizes": (0.1,),
     "inner_advantage": _ADVANTAGE,
@@ -38,11 +37,9 @@ _INNER = {
     "network": _NETWORK,
 }
 # learning rates fall over the whole run
-_ADAM = AdamConfig(learning_rate=3e-3, decay_iterations=1)
-_PPO = ProximalConfig(learning_rate=1e-3, decay_iterations=1)
-_MAML = _INNER | {"outer_stages": "adapted", "outer": _ADAM}
+_PPO = ProximalConfig(learning_rate=2e-3, decay_iterations=1, num_epochs=10)
 _UNADAPTED = MultiTaskConfig(
-    **_INNER | {"num_adaptation_steps": 0, "num_episodes": 20}, outer=_ADAM
+    **_INNER | {"num_adaptation_steps": 0, "num_episodes": 20}, outer=_PPO
 )
 _TRIAL = {
     "num_adaptation_steps": 2,
@@ -67,7 +64,7 @@ COMPARISON = Comparison(
         description="half-cheetahs with a target velocity from U[0, 2]",
         environment="half_cheetah_velocity",
         environment_options={"horizon": 200, "backend": "spring"},
-        algorithm=MamlConfig(**_MAML),
+        algorithm=MamlConfig(**_INNER, outer=_PPO),
         training=TrainingConfig(
             num_tasks=10, iterations_per_chunk=1, iterations_per_checkpoint=20
         ),
@@ -76,8 +73,8 @@ COMPARISON = Comparison(
         ),
     ),
     rows={
-        "maml": Row(MamlConfig(**_MAML)),
-        "promp": Row(PrompConfig(**_MAML | {"outer": _PPO})),
+        "maml": Row(MamlConfig(**_INNER, outer=_PPO)),
+        "promp": Row(PrompConfig(**_INNER, outer=_PPO)),
         "rl2": Row(Rl2Config(**_TRIAL, memory=GruConfig(128)), num_tasks=16),
         "varibad": Row(
             VaribadConfig(
