@@ -85,8 +85,8 @@ def from_brax(
         the task; an episode starts in a state of its own `reset`. None: the task is in
         the reward alone, and an episode starts in one of the `starting_states`.
       observe: what of brax's observation the agent observes; by default all.
-      rows_at_once: how many rows of rollouts are the fastest together on a CPU. If it
-        is more than one, they are simulated side by side (`side_by_side`).
+      rows_at_once: how many rows of rollouts it needs at once to be fast on a CPU. If
+        it is more than one, they are simulated `side_by_side`, on all platforms.
 
     Returns:
       An environment with actions in [-1, 1], which has `control_step`, the seconds of
@@ -166,6 +166,11 @@ def _step_traced_once(brax_env):
     return jax.jit(brax_env.step, inline=True)
 
 
+@functools.cache
+def _step_side_by_side(env):
+    return side_by_side(jax.jit(env._step))
+
+
 class _GymnaxEnvironment:
     def __init__(self, gymnax_env, params_from_task, horizon, action_in_task):
         default = gymnax_env.default_params
@@ -232,8 +237,6 @@ class _BraxEnvironment:
         self._vary = vary
         self._observe = observe
         self.rows_at_once = rows_at_once
-        if rows_at_once > 1:
-            self._step = side_by_side(jax.jit(self._step))
         with _without_warnings():
             start = jax.eval_shape(lambda: brax_env.reset(jax.random.key(0)))
             shape = jax.eval_shape(observe, start.obs).shape
@@ -248,7 +251,8 @@ class _BraxEnvironment:
         return self._observe(state.obs), TimedState(state, jnp.int32(0))
 
     def step(self, key, state, action, task):
-        return self._step(state, action, task)
+        step = _step_side_by_side(self) if self.rows_at_once > 1 else self._step
+        return step(state, action, task)
 
     def _step(self, state, action, task):
         action = jnp.clip(jnp.where(jnp.isnan(action), 0.0, action), -1.0, 1.0)

@@ -48,6 +48,7 @@ def evaluate(
 
 
 def _run(traced, arguments, size):
+    """The results, of which those are batches that depend on one."""
     known = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
     known |= zip(traced.jaxpr.invars, arguments, strict=True)
     read = lambda var: var.val if isinstance(var, core.Literal) else known[var]
@@ -63,17 +64,19 @@ def _apply(equation, values, size):
         return _run(equation.params[_CALLS[name]], values, size)
     if not any(isinstance(value, _Batch) for value in values):
         return _listed(equation, equation.primitive.bind(*values, **equation.params))
-    rule = _RULES.get(name, _by_vmap)
-    return [_Batch(result) for result in rule(equation, values, size)]
+    return _RULES.get(name, _by_vmap)(equation, values, size)
 
 
 def _by_vmap(equation, values, size):
-    if len({var.aval.shape for var in equation.invars}) == 1:
+    """Any operation; if it is elementwise, the batch stays where it is."""
+    shapes = {var.aval.shape for var in equation.invars}
+    if len(shapes) == 1 and not equation.primitive.multiple_results:
         values = [_Batch(_full(value, size)) for value in values]
     axes = [-1 if isinstance(value, _Batch) else None for value in values]
     arrays = [value.values if isinstance(value, _Batch) else value for value in values]
     bind = functools.partial(equation.primitive.bind, **equation.params)
-    return _listed(equation, jax.vmap(bind, axes, -1)(*arrays))
+    results = _listed(equation, jax.vmap(bind, axes, -1)(*arrays))
+    return list(map(_Batch, results))
 
 
 def _listed(equation, results):
@@ -89,9 +92,12 @@ def _full(value, size):
 
 def _on_arrays(function):
     """A rule that takes arrays [..., N] and gives one."""
-    return lambda equation, values, size: [
-        function(equation, *(_full(value, size) for value in values))
-    ]
+
+    def rule(equation, values, size):
+        arrays = [_full(value, size) for value in values]
+        return [_Batch(function(equation, *arrays))]
+
+    return rule
 
 
 @_on_arrays
@@ -111,6 +117,8 @@ def _broadcast_in_dim(equation, array):
 
 @_on_arrays
 def _reshape(equation, array):
+    order = equation.params["dimensions"] or range(array.ndim - 1)
+    array = array.transpose(*order, array.ndim - 1)
     return array.reshape(*equation.params["new_sizes"], array.shape[-1])
 
 
@@ -152,6 +160,8 @@ def _dot_general(equation, values, size):
 @_on_arrays
 def _sum_of_products(equation, left, right):
     sums, same = equation.params["dimension_numbers"]
+    dtype = equation.outvars[0].aval.dtype
+    left, right = left.astype(dtype), right.astype(dtype)
     left_own, right_own = (
         [axis for axis in range(array.ndim - 1) if axis not in (*summed, *shared)]
         for array, summed, shared in zip((left, right), sums, same, strict=True)
@@ -169,7 +179,8 @@ def _sum_of_products(equation, left, right):
 def _entries(array, axes):
     """The slices of an array along all of some axes."""
     array = jnp.moveaxis(array, axes, range(len(axes)))
-    return array.reshape(-1, *array.shape[len(axes) :])
+    number = math.prod(array.shape[: len(axes)])
+    return array.reshape(number, *array.shape[len(axes) :])
 
 
 def _gather(equation, values, size):
@@ -183,7 +194,7 @@ def _gather(equation, values, size):
         offset_dims=(*numbers.offset_dims, last)
     )
     params["slice_sizes"] = (*params["slice_sizes"], size)
-    return [equation.primitive.bind(array.values, indices, **params)]
+    return [_Batch(equation.primitive.bind(array.values, indices, **params))]
 
 
 def _scatter(equation, values, size):
@@ -195,25 +206,60 @@ def _scatter(equation, values, size):
     numbers = numbers._replace(update_window_dims=(*numbers.update_window_dims, last))
     params = equation.params | {"dimension_numbers": numbers}
     array, updates = _full(array, size), _full(updates, size)
-    return [equation.primitive.bind(array, indices, updates, **params)]
+    return [_Batch(equation.primitive.bind(array, indices, updates, **params))]
 
 
 def _scan(equation, values, size):
     params = equation.params
     num_fixed, num_carried = params["num_consts"], params["num_carry"]
+    flags = _batched_carries(equation, values)
     fixed, values = values[:num_fixed], values[num_fixed:]
     carried, rows = values[:num_carried], values[num_carried:]
-    carried = [_full(value, size) for value in carried]
+    as_batches = lambda values: [
+        _Batch(_full(value, size)) if flag else value
+        for value, flag in zip(values, flags, strict=True)
+    ]
 
     def body(carried, row):  # of a batch, which is a pytree, a row is a batch again
-        arguments = [*fixed, *map(_Batch, carried), *row]
-        results = _run(params["jaxpr"], arguments, size)
-        results = [_full(result, size) for result in results]
-        return results[:num_carried], results[num_carried:]
+        results = _run(params["jaxpr"], [*fixed, *carried, *row], size)
+        return as_batches(results[:num_carried]), results[num_carried:]
 
     options = {name: params[name] for name in ("length", "reverse", "unroll")}
-    carried, rows = lax.scan(body, carried, rows, **options)
+    carried, rows = lax.scan(body, as_batches(carried), rows, **options)
     return [*carried, *rows]
+
+
+def _batched_carries(equation, values):
+    """Which of the values that a scan carries will differ between robots."""
+    params = equation.params
+    first = params["num_consts"]
+    last = first + params["num_carry"]
+    flags = [isinstance(value, _Batch) for value in values]
+    while True:
+        after = _batched_results(params["jaxpr"], flags)[: last - first]
+        carried = list(map(operator.or_, flags[first:last], after))
+        if carried == flags[first:last]:
+            return carried
+        flags[first:last] = carried
+
+
+def _batched_results(traced, flags):
+    """Which results of a program depend on the arguments that have a flag."""
+    batched = {
+        var for var, flag in zip(traced.jaxpr.invars, flags, strict=True) if flag
+    }
+    is_batched = lambda var: not isinstance(var, core.Literal) and var in batched
+    for equation in traced.jaxpr.eqns:
+        flags = list(map(is_batched, equation.invars))
+        if equation.primitive.name in _CALLS:
+            inner = equation.params[_CALLS[equation.primitive.name]]
+            flags = _batched_results(inner, flags)
+        else:
+            flags = [any(flags)] * len(equation.outvars)
+        batched |= {
+            var for var, flag in zip(equation.outvars, flags, strict=True) if flag
+        }
+    return list(map(is_batched, traced.jaxpr.outvars))
 
 
 # of functions that are called: where the program of the function is
@@ -240,7 +286,6 @@ _RULES = dict.fromkeys(_ELEMENTWISE.split(), _elementwise) | {
     "scan": _scan,
     "scatter": _scatter,
     "scatter-add": _scatter,
-    "scatter_add": _scatter,
     "squeeze": _squeeze,
     "transpose": _transpose,
 }

@@ -6,6 +6,8 @@ along it become calls of a library for matrices. With [..., N] every operation i
 long loop over robots.
 """
 
+import functools
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +22,8 @@ from envs import last_axis
 def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, which under `vmap` has its batch in the last axis.
 
-    Results are those of `vmap` but for the order of sums. Nested `vmap`s are one axis.
+    Results are those of `vmap` but for the order of sums, and all have the batch.
+    Nested `vmap`s are one axis. Derivatives are those of `function`, by `vmap`.
 
     Args:
       function: of arrays, for one robot; no random keys. Jitted, it is traced once.
@@ -39,15 +42,19 @@ def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
             for leaf, flag in zip(leaves, flags, strict=True)
         ]
         results = _many(function, structure, flags, size)(*moved)
-        return _batched(lambda leaf: jnp.moveaxis(leaf, -1, 0), results)
+        return _moved(lambda leaf: jnp.moveaxis(leaf, -1, 0), results)
 
-    return one
+    differentiable = jax.custom_jvp(one)
+    differentiable.defjvp(lambda *dual: jax.jvp(function, *dual))
+    return differentiable
 
 
+@functools.cache
 def _many(function, structure, flags, size):
-    """`function` of leaves [..., N] where there is a flag, to results [..., N]."""
+    """Makes `function` of leaves [..., N] where there is a flag, N = `size`."""
 
     @custom_vmap
+    @jax.jit
     def many(*leaves):
         one = [_of_one(leaf, flag) for leaf, flag in zip(leaves, flags, strict=True)]
         trace = jax.make_jaxpr(function, return_shape=True)
@@ -64,14 +71,15 @@ def _many(function, structure, flags, size):
         ]
         either = tuple(map(operator.or_, flags, is_batched))
         results = _many(function, structure, either, outer_size * size)(*merged)
-        return _batched(lambda leaf: _split(leaf, sizes), results)
+        return _moved(lambda leaf: _split(leaf, sizes), results)
 
     return many
 
 
 def _of_one(leaf, is_batched):
-    shape = jnp.shape(leaf)[:-1] if is_batched else jnp.shape(leaf)
-    return jax.ShapeDtypeStruct(shape, jnp.result_type(leaf))
+    kind = jax.typeof(leaf)
+    shape = kind.shape[:-1] if is_batched else kind.shape
+    return jax.ShapeDtypeStruct(shape, kind.dtype, weak_type=kind.weak_type)
 
 
 def _merged(leaf, is_outer, is_inner, sizes):
@@ -81,7 +89,7 @@ def _merged(leaf, is_outer, is_inner, sizes):
     leaf = leaf if is_inner else leaf[..., None]
     leaf = jnp.moveaxis(leaf, 0, -2) if is_outer else leaf[..., None, :]
     leaf = jnp.broadcast_to(leaf, (*leaf.shape[:-2], *sizes))
-    return leaf.reshape(*leaf.shape[:-2], -1)
+    return leaf.reshape(*leaf.shape[:-2], math.prod(sizes))
 
 
 def _split(leaf, sizes):
@@ -89,5 +97,6 @@ def _split(leaf, sizes):
     return jnp.moveaxis(leaf.reshape(*leaf.shape[:-1], *sizes), -2, 0)
 
 
-def _batched(move, results):
+def _moved(move, results):
+    """The results of a rule of `custom_vmap`, and that all of them have the batch."""
     return jax.tree.map(move, results), jax.tree.map(lambda _: True, results)

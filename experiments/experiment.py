@@ -21,7 +21,7 @@ from metarl_jax.evaluation import (
 )
 from metarl_jax.numbers import split_numbers
 from metarl_jax.optimizers import AdamConfig, OuterConfig, ProximalConfig
-from metarl_jax.task_axis import TaskAxis, default_task_axis
+from metarl_jax.task_axis import TaskAxis, default_task_axis, largest_divisor
 from metarl_jax.training import (
     RunState,
     TrainingConfig,
@@ -183,10 +183,16 @@ def _tasks_at_once(experiment: Experiment) -> int | None:
 
 
 def _tasks_on_cpu(experiment: Experiment, env: Environment) -> int:
-    """As many as have, in all seeds, the rows that are the fastest together."""
-    rows = getattr(env, "rows_at_once", 1)
-    rows_of_task = experiment.algorithm.num_episodes * experiment.training.num_seeds
-    return math.ceil(rows / rows_of_task)
+    """The fewest, of as many seeds, whose rows of rollouts are fast together."""
+    training, enough = experiment.training, getattr(env, "rows_at_once", 1)
+
+    def is_enough(chunk: int) -> bool:
+        sizes = training.num_tasks, training.num_seeds
+        together = math.prod(largest_divisor(size, chunk) for size in sizes)
+        return together * experiment.algorithm.num_episodes >= enough
+
+    most = max(training.num_tasks, training.num_seeds)
+    return next(filter(is_enough, range(1, most)), most)
 
 
 def at_test_time(experiment: Experiment) -> Experiment:

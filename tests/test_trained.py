@@ -65,9 +65,23 @@ def test_tasks_that_share_parameters_go_all_at_once():
     assert build(maml).axis.chunk_size != maml.training.num_tasks
 
 
-@pytest.mark.parametrize(("num_seeds", "num_tasks"), [(1, 26), (3, 9)])
-def test_robots_are_simulated_by_the_hundreds_at_once_on_a_cpu(num_seeds, num_tasks):
-    robots = experiments.load("maml_half_cheetah_velocity")  # 10 episodes
-    training = dataclasses.replace(robots.training, num_seeds=num_seeds)
-    axis = build(dataclasses.replace(robots, training=training)).axis
-    assert axis.chunk_size == num_tasks
+@pytest.mark.parametrize(
+    ("num_seeds", "num_tasks", "num_episodes", "expected"),
+    [
+        (1, 20, 10, 20),  # 20 tasks of 10 rows, since 10 tasks have fewer than 128
+        (1, 40, 20, 8),  # 8 tasks of 20 rows
+        (3, 20, 10, 5),  # 3 seeds of 5 tasks of 10 rows
+        (5, 40, 20, 5),  # 5 seeds of 5 tasks of 20 rows, since 4 does not divide 5
+        (1, 4, 10, 4),  # all that there are
+    ],
+)
+def test_robots_are_simulated_by_the_hundred_on_a_cpu(
+    num_seeds, num_tasks, num_episodes, expected
+):
+    robots = experiments.load("maml_half_cheetah_velocity")
+    training = dataclasses.replace(
+        robots.training, num_seeds=num_seeds, num_tasks=num_tasks, num_devices=1
+    )
+    algorithm = dataclasses.replace(robots.algorithm, num_episodes=num_episodes)
+    robots = dataclasses.replace(robots, training=training, algorithm=algorithm)
+    assert build(robots).axis.chunk_size == expected

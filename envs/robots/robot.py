@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from envs.adapters import BACKENDS, from_brax, load_brax
 from envs.options import checked_choice, checked_integer, checked_physics_step
 
-# backends on which robots are faster side by side -> how many of them at once on a CPU
-_ROWS_AT_ONCE = {"spring": 256}
+# backends that are faster side by side -> how many robots that takes on a CPU
+_ROWS_AT_ONCE = {"spring": 128}
 
 
 class Robot(NamedTuple):
