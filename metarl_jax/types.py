@@ -28,7 +28,8 @@ class Environment(Protocol):
     """A family of tasks with one observation space and one action space.
 
     `observation_space` and `action_space` are gymnax spaces; `horizon` is the number
-    of steps after which an episode is truncated.
+    of steps after which an episode is truncated. It may have `rows_at_once`, how many
+    rows of rollouts it needs at once to be fast on a CPU.
     """
 
     observation_space: Any
