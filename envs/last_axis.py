@@ -268,10 +268,11 @@ _CALLS = {
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
 }
-# operations of several arrays, for which one of them may be a scalar
+# operations of several arrays, of which each may be a scalar
 _ELEMENTWISE = (
     "add and atan2 clamp div eq ge gt le lt max min mul ne or pow rem select_n sub xor"
 )
+# operation -> `(equation, values, size) -> values`, which are batches or the same for all
 _RULES = dict.fromkeys(_ELEMENTWISE.split(), _elementwise) | {
     "broadcast_in_dim": _broadcast_in_dim,
     "concatenate": _concatenate,
