@@ -272,7 +272,7 @@ _CALLS = {
 _ELEMENTWISE = (
     "add and atan2 clamp div eq ge gt le lt max min mul ne or pow rem select_n sub xor"
 )
-# operation -> `(equation, values, size) -> values`, which are batches or the same for all
+# operation -> `(equation, values, size) -> values`, each a batch or the same for all
 _RULES = dict.fromkeys(_ELEMENTWISE.split(), _elementwise) | {
     "broadcast_in_dim": _broadcast_in_dim,
     "concatenate": _concatenate,
