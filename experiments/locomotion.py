@@ -55,7 +55,7 @@ class Size:
     learning_rate: float = 2e-3
 
 
-FOR_CPU = Size(num_tasks=20, num_episodes=10, num_iterations=600)  # 48 M steps
+FOR_CPU = Size(num_tasks=10, num_episodes=20, num_iterations=600)  # 48 M steps
 
 
 class Agent(NamedTuple):
