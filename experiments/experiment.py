@@ -217,15 +217,12 @@ def check(experiment: Experiment) -> None:
 
 def oracle_of(experiment: Experiment) -> Experiment:
     """One policy that is told the task and does not adapt: what could be reached."""
-    inner_advantage = experiment.algorithm.inner_advantage
     return dataclasses.replace(
         experiment,
         description=f"Oracle of: {experiment.description}",
         algorithm=MultiTaskConfig(
             num_episodes=experiment.algorithm.num_episodes,
-            outer_advantage=getattr(
-                experiment.algorithm, "outer_advantage", inner_advantage
-            ),
+            outer_advantage=experiment.algorithm.inner_advantage,
             outer=_oracle_outer(experiment),
             network=experiment.algorithm.network,
         ),

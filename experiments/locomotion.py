@@ -26,33 +26,19 @@ from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import ProximalConfig
 from metarl_jax.training import TrainingConfig
 
+# family -> what the tasks are
+FAMILIES = {
+    "half_cheetah_velocity": "half-cheetahs with a target velocity from U[0, 2]",
+    "half_cheetah_direction": "half-cheetahs that are to run forwards or backwards",
+    "ant_velocity": "ants with a target velocity from U[0, 3]",
+    "ant_direction": "ants that are to run forwards or backwards",
+}
 HORIZON = 200  # T
 _BACKEND = "spring"  # of brax the fastest on a CPU
 _ADAPTATION_STEPS = 3  # of a test
 
 _ADVANTAGE = AdvantageConfig(trace_decay=0.95)
 _NETWORK = NetworkConfig(hidden_sizes=(64, 64), initial_std=0.7)
-
-
-class Family(NamedTuple):
-    """A family of robots, and what differs from family to family in learning."""
-
-    tasks: str
-    inner_advantage: AdvantageConfig = _ADVANTAGE
-
-
-FAMILIES = {
-    "half_cheetah_velocity": Family(
-        "half-cheetahs with a target velocity from U[0, 2]",
-        # its size says how far the target is (docs/results.md)
-        AdvantageConfig(trace_decay=0.95, normalize=False),
-    ),
-    "half_cheetah_direction": Family(
-        "half-cheetahs that are to run forwards or backwards"
-    ),
-    "ant_velocity": Family("ants with a target velocity from U[0, 3]"),
-    "ant_direction": Family("ants that are to run forwards or backwards"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +74,9 @@ def experiment(family: str, agent: str, size: Size) -> Experiment:
       size: of batches and of training.
     """
     make, knows_task = AGENTS[agent]
-    tasks, inner_advantage = FAMILIES[family]
-    algorithm = dataclasses.replace(make(size), inner_advantage=inner_advantage)
+    algorithm = make(size)
     return Experiment(
-        description=f"{agent} on {tasks}",
+        description=f"{agent} on {FAMILIES[family]}",
         environment=family,
         environment_options={"horizon": HORIZON, "backend": _BACKEND},
         algorithm=algorithm,
@@ -156,6 +141,7 @@ def _inner(size: Size) -> dict:
     return {
         "num_episodes": size.num_episodes,
         "inner_step_sizes": (0.1,),
+        "inner_advantage": _ADVANTAGE,
         "network": _NETWORK,
     }
 

@@ -23,7 +23,6 @@ def test_oracle_of_a_robot_is_that_of_the_table_of_robots():
     oracle = oracle_of(maml)
     assert oracle.algorithm.outer == expected.algorithm.outer
     assert oracle.algorithm.outer.decay_iterations == 1200
-    assert oracle.algorithm.outer_advantage == expected.algorithm.outer_advantage
     assert oracle.training.num_iterations == expected.training.num_iterations
 
 
