@@ -166,7 +166,7 @@ def _step_traced_once(brax_env):
     return jax.jit(brax_env.step, inline=True)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=16)
 def _step_side_by_side(env):
     return side_by_side(jax.jit(env._step))
 

@@ -49,7 +49,7 @@ def side_by_side(function: Callable[..., Any]) -> Callable[..., Any]:
     return differentiable
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _many(function, structure, flags, size):
     """Makes `function` of leaves [..., N] where there is a flag, N = `size`."""
 

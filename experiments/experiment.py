@@ -182,17 +182,21 @@ def _tasks_at_once(experiment: Experiment) -> int | None:
     return max(experiment.training.num_tasks, experiment.evaluation.num_tasks)
 
 
-def _tasks_on_cpu(experiment: Experiment, env: Environment) -> int:
-    """The fewest, of as many seeds, whose rows of rollouts are fast together."""
-    training, enough = experiment.training, getattr(env, "rows_at_once", 1)
+def _tasks_on_cpu(experiment: Experiment, env: Environment) -> Callable[[int], int]:
+    """The smallest chunk, of tasks and of seeds, whose rows together are fast."""
+    num_seeds = experiment.training.num_seeds
+    enough = getattr(env, "rows_at_once", 1)
 
-    def is_enough(chunk: int) -> bool:
-        sizes = training.num_tasks, training.num_seeds
-        together = math.prod(largest_divisor(size, chunk) for size in sizes)
-        return together * experiment.algorithm.num_episodes >= enough
+    def smallest(num_tasks: int) -> int:
+        def is_enough(chunk: int) -> bool:
+            sizes = num_tasks, num_seeds
+            together = math.prod(largest_divisor(size, chunk) for size in sizes)
+            return together * experiment.algorithm.num_episodes >= enough
 
-    most = max(training.num_tasks, training.num_seeds)
-    return next(filter(is_enough, range(1, most)), most)
+        most = max(num_tasks, num_seeds)
+        return next(filter(is_enough, range(1, most)), most)
+
+    return smallest
 
 
 def at_test_time(experiment: Experiment) -> Experiment:

@@ -155,7 +155,7 @@ def default_task_axis(
     num_tasks: int,
     chunk_size: int | None = None,
     num_devices: int | None = None,
-    cpu_chunk_size: int = 1,
+    cpu_chunk_size: Callable[[int], int] = lambda num_tasks: 1,
 ) -> TaskAxis:
     """The axis that is fast on this platform.
 
@@ -167,14 +167,12 @@ def default_task_axis(
       num_tasks: N of training.
       chunk_size: overrides the platform's choice.
       num_devices: of all processes together; overrides the choice above.
-      cpu_chunk_size: the platform's choice on a CPU.
+      cpu_chunk_size: the platform's choice on a CPU, of the tasks of one device.
 
     Raises:
       ValueError: if `num_devices` does not divide `num_tasks`, exceeds those there are,
         or is not the same number for each process.
     """
-    if chunk_size is None and jax.default_backend() == "cpu":
-        chunk_size = cpu_chunk_size
     num_processes = jax.process_count()
     available = num_processes * min(len(devices) for devices in _by_process())
     if num_devices is None and num_processes == 1:
@@ -189,6 +187,8 @@ def default_task_axis(
         f"{several if num_processes > 1 else ''}, not {num_devices}: choose another "
         "num_devices or num_tasks",
     )
+    if chunk_size is None and jax.default_backend() == "cpu":
+        chunk_size = cpu_chunk_size(num_tasks // num_devices)
     return TaskAxis(chunk_size, num_devices, num_processes)
 
 

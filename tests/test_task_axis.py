@@ -94,10 +94,14 @@ def test_default_axis_obeys_its_overrides():
     assert default_task_axis(12, chunk_size=3, num_devices=1) == TaskAxis(3, 1)
 
 
-def test_on_a_cpu_as_few_tasks_as_are_fast_go_at_once():
+def test_chunk_on_a_cpu_is_chosen_by_the_tasks_of_a_device(monkeypatch):
+    half = lambda num_tasks: num_tasks // 2
     assert default_task_axis(12, num_devices=1) == TaskAxis(1, 1)
-    assert default_task_axis(12, num_devices=1, cpu_chunk_size=5) == TaskAxis(5, 1)
-    assert default_task_axis(12, 3, 1, cpu_chunk_size=5) == TaskAxis(3, 1)
+    assert default_task_axis(12, num_devices=1, cpu_chunk_size=half) == TaskAxis(6, 1)
+    assert default_task_axis(12, num_devices=2, cpu_chunk_size=half) == TaskAxis(3, 2)
+    assert default_task_axis(12, 4, 1, cpu_chunk_size=half) == TaskAxis(4, 1)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert default_task_axis(12, None, 1, cpu_chunk_size=half) == TaskAxis(None, 1)
 
 
 def test_on_an_accelerator_all_seeds_and_tasks_go_at_once(monkeypatch):

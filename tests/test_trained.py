@@ -66,21 +66,25 @@ def test_tasks_that_share_parameters_go_all_at_once():
 
 
 @pytest.mark.parametrize(
-    ("num_seeds", "num_tasks", "num_episodes", "expected"),
+    ("num_seeds", "num_tasks", "num_devices", "num_episodes", "expected"),
     [
-        (1, 20, 10, 20),  # 20 tasks of 10 rows, since 10 tasks have fewer than 128
-        (1, 40, 20, 8),  # 8 tasks of 20 rows
-        (3, 20, 10, 5),  # 3 seeds of 5 tasks of 10 rows
-        (5, 40, 20, 5),  # 5 seeds of 5 tasks of 20 rows, since 4 does not divide 5
-        (1, 4, 10, 4),  # all that there are
+        (1, 20, 1, 10, 20),  # 20 tasks of 10 rows, since 10 tasks have fewer than 128
+        (1, 40, 1, 20, 8),  # 8 tasks of 20 rows
+        (1, 40, 2, 20, 10),  # 10 tasks of 20 rows, since 8 does not divide 20 tasks
+        (3, 20, 1, 10, 5),  # 3 seeds of 5 tasks of 10 rows
+        (5, 40, 1, 20, 5),  # 5 seeds of 5 tasks of 20 rows, since 4 does not divide 5
+        (1, 4, 1, 10, 4),  # all that there are
     ],
 )
-def test_robots_are_simulated_by_the_hundred_on_a_cpu(
-    num_seeds, num_tasks, num_episodes, expected
+def test_128_rows_of_robots_go_together_on_a_cpu_if_there_are_as_many(
+    num_seeds, num_tasks, num_devices, num_episodes, expected
 ):
     robots = experiments.load("maml_half_cheetah_velocity")
     training = dataclasses.replace(
-        robots.training, num_seeds=num_seeds, num_tasks=num_tasks, num_devices=1
+        robots.training,
+        num_seeds=num_seeds,
+        num_tasks=num_tasks,
+        num_devices=num_devices,
     )
     algorithm = dataclasses.replace(robots.algorithm, num_episodes=num_episodes)
     robots = dataclasses.replace(robots, training=training, algorithm=algorithm)
