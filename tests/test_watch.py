@@ -423,7 +423,7 @@ def test_films_of_a_run_are_of_the_task_and_the_steps_asked_for(tmp_path, monkey
         watch(Options(tmp_path, task="1,2"))
     said = watch(Options(tmp_path, task="1.5", steps=2))
     assert played == [(1.5, (0, 2))]
-    assert said.startswith("half_cheetah_velocity, task 1.50: mean return of 10 epis")
+    assert said.startswith("half_cheetah_velocity, task 1.50: mean return of 20 epis")
     assert "-2.50 before, 1.25 after adaptation" in said
     page = (tmp_path / "watch" / "watch.html").read_text()
     assert "after 2 steps" in page and "task 1.50" in page
