@@ -7,6 +7,7 @@ import numpy as np
 import probe
 import pytest
 
+from metarl_jax import task_axis
 from metarl_jax.task_axis import TaskAxis, default_task_axis, largest_divisor
 
 BATCH = {"x": np.linspace(-1, 1, 18, dtype=np.float32).reshape(6, 3)}
@@ -98,8 +99,9 @@ def test_chunk_on_a_cpu_is_chosen_by_the_tasks_of_a_device(monkeypatch):
     half = lambda num_tasks: num_tasks // 2
     assert default_task_axis(12, num_devices=1) == TaskAxis(1, 1)
     assert default_task_axis(12, num_devices=1, cpu_chunk_size=half) == TaskAxis(6, 1)
-    assert default_task_axis(12, num_devices=2, cpu_chunk_size=half) == TaskAxis(3, 2)
     assert default_task_axis(12, 4, 1, cpu_chunk_size=half) == TaskAxis(4, 1)
+    monkeypatch.setattr(task_axis, "_by_process", lambda: [2 * jax.devices()[:1]])
+    assert default_task_axis(12, num_devices=2, cpu_chunk_size=half) == TaskAxis(3, 2)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert default_task_axis(12, None, 1, cpu_chunk_size=half) == TaskAxis(None, 1)
 

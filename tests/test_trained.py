@@ -12,6 +12,7 @@ from experiments.experiment import Experiment, build
 from experiments.run_directory import RunDirectory
 from experiments.trained import load_agent
 from experiments.trainer import train
+from metarl_jax import task_axis
 from metarl_jax.algorithms import Rl2Config
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.sequence_models import GruConfig
@@ -77,8 +78,10 @@ def test_tasks_that_share_parameters_go_all_at_once():
     ],
 )
 def test_128_rows_of_robots_go_together_on_a_cpu_if_there_are_as_many(
-    num_seeds, num_tasks, num_devices, num_episodes, expected
+    num_seeds, num_tasks, num_devices, num_episodes, expected, monkeypatch
 ):
+    devices = num_devices * jax.devices()[:1]
+    monkeypatch.setattr(task_axis, "_by_process", lambda: [devices])
     robots = experiments.load("maml_half_cheetah_velocity")
     training = dataclasses.replace(
         robots.training,
