@@ -17,7 +17,7 @@ from metarl_jax.run_logs import read_metrics
 from metarl_jax.types import Params
 
 SIZES = {
-    "small": FOR_CPU,  # less than an hour a row on one core
+    "small": FOR_CPU,
     # the batches of Finn et al. (2017), for an accelerator
     "paper": Size(num_tasks=40, num_episodes=20, num_iterations=200, num_seeds=3),
 }
