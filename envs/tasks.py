@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 _TRAINING = 2**31 - 1  # more than there are tasks in any test
@@ -78,6 +79,30 @@ def _training_key(number):
 def without_number(task: Any) -> Any:
     """The task as its family has it, whether it has a number or not."""
     return task.task if isinstance(task, NumberedTask) else task
+
+
+def task_parameters(tasks: Any) -> dict[str, jax.Array]:
+    """The numbers that tasks are made of, by name, in the order of their leaves.
+
+    Args:
+      tasks: a batch, leaves [M, ...], whether they have numbers of their own or not.
+
+    Returns:
+      name -> [M], such as `mass` for a field of a `NamedTuple`, `task` for a task that
+      is one number, and `task[0]`, `task[1]` for one that is a point.
+    """
+    leaves, _ = jax.tree.flatten_with_path(without_number(tasks))
+    return {
+        f"{jax.tree_util.keystr(path, simple=True) or 'task'}{_place(index)}": leaf[
+            (slice(None), *index)
+        ]
+        for path, leaf in leaves
+        for index in np.ndindex(leaf.shape[1:])
+    }
+
+
+def _place(index: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, index))}]" if index else ""
 
 
 def uniform(low: Any, high: Any) -> Callable[[Any], Any]:

@@ -1,7 +1,8 @@
 """python -m experiments.evaluate RUN_DIR: how a trained run adapts to held-out tasks.
 
-Writes summary.json, returns.json, adaptation_curve.png and, for goals in the plane,
-trajectories.png into the run directory, or into --out.
+Writes summary.json, returns.json and adaptation_curve.png into the run directory, or
+into --out; where few numbers make a task, returns_by_task.png, which shows the tasks on
+which it fails; and for goals in the plane trajectories.png.
 
 With --algorithm field=value, which may be given several times, the algorithm is tested
 with another setting than that of training. PEARL that acts on the mean of its belief,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.adapters import COMPILE_FAST
-from envs.tasks import without_number
+from envs.tasks import task_parameters, without_number
 from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
 from experiments.run_directory import RunDirectory
 from experiments.trainer import restore, train
@@ -25,6 +25,7 @@ from metarl_jax.types import Params, Rollout, Task
 
 _DRAWN_TASKS = 4
 _DRAWN_EPISODES = 5
+_MOST_PARAMETERS = 6  # of a task, to be drawn
 
 
 class Evaluation(NamedTuple):
@@ -89,8 +90,9 @@ def evaluate(
     def write():
         out.path.mkdir(parents=True, exist_ok=True)
         write_json(out.summary, summary)
-        write_json(out.returns, _raw_returns(result))
+        write_json(out.returns, _raw_returns(result, tasks))
         _draw_adaptation(out, experiment, summary)
+        _draw_by_task(out, result, tasks)
         if problem.observes_goal_in_plane(tasks):
             _draw_trajectories(out, experiment, problem, params, tasks)
 
@@ -145,10 +147,32 @@ def _oracle_curve(
     return _curves(oracle, problem, tasks, state.train_state.params)[0]
 
 
-def _raw_returns(result: Evaluation) -> dict[str, Any]:
-    """Returns by name: [seed][task][step]."""
+def _raw_returns(result: Evaluation, tasks: Task) -> dict[str, Any]:
+    """Returns by name, [seed][task][step], and few parameters of tasks by name."""
     curves = result._asdict().items()
-    return {name: curve.returns.tolist() for name, curve in curves if curve is not None}
+    returns = {
+        name: curve.returns.tolist() for name, curve in curves if curve is not None
+    }
+    parameters = _few_parameters(tasks).items()
+    named = {name: values.tolist() for name, values in parameters}
+    return returns | {"task_parameters": named}
+
+
+def _few_parameters(tasks: Task) -> dict[str, np.ndarray]:
+    """What sets tasks apart, by name, if that can be looked at: few numbers."""
+    parameters = task_parameters(tasks)
+    if len(parameters) > _MOST_PARAMETERS:
+        return {}
+    return {name: np.asarray(values) for name, values in parameters.items()}
+
+
+def _draw_by_task(out: RunDirectory, result: Evaluation, tasks: Task) -> None:
+    parameters = _few_parameters(tasks)
+    if not parameters:
+        return
+    oracle = None if result.oracle is None else result.oracle.returns[..., 0]
+    figure = plots.returns_by_task(parameters, result.meta_trained.returns, oracle)
+    figure.savefig(out.returns_by_task, dpi=150)
 
 
 def _draw_adaptation(out: RunDirectory, experiment: Experiment, summary: dict) -> None:

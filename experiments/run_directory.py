@@ -56,6 +56,7 @@ class RunDirectory:
     returns = property(lambda self: self.path / "returns.json")
     learning_curve = property(lambda self: self.path / "learning_curve.png")
     adaptation_curve = property(lambda self: self.path / "adaptation_curve.png")
+    returns_by_task = property(lambda self: self.path / "returns_by_task.png")
     trajectories = property(lambda self: self.path / "trajectories.png")
     oracle = property(lambda self: RunDirectory(self.path / "oracle"))
 

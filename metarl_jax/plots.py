@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 _SIZE = (5.0, 3.4)  # inches
 _LINES = ("-", "--", ":")  # for each ten colours
 _MOST_STAGES = 10
+_PANELS_A_ROW = 3
 
 
 def shown_stages(num_stages: int) -> list[int]:
@@ -122,6 +123,39 @@ def adaptation_curve(
         else:
             axes.plot(values, linestyle="--", marker=".", color=color, label=name)
     axes.legend()
+    return figure
+
+
+def returns_by_task(
+    parameters: Mapping[str, ArrayLike],
+    returns: np.ndarray,
+    oracle: np.ndarray | None = None,
+) -> Figure:
+    """Return on each held-out task against what the task is, a panel per parameter.
+
+    Args:
+      parameters: name -> [M].
+      returns: [S, M, K+1]; a point is the mean over the S seeds.
+      oracle: of a policy that is told the task, [S, M].
+    """
+    rows = -(-len(parameters) // _PANELS_A_ROW)
+    columns = -(-len(parameters) // rows)
+    size = _SIZE[0] * max(1, 0.6 * columns), _SIZE[1] * rows
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for panel, (name, values) in zip(panels, parameters.items(), strict=False):
+        for stage in shown_stages(returns.shape[-1]):
+            points = returns[..., stage].mean(0)
+            panel.plot(values, points, ".", label=_stage_name(stage))
+        if oracle is not None:
+            panel.plot(values, oracle.mean(0), "kx", markersize=4, label="oracle")
+        panel.set_xlabel(name)
+        panel.grid(alpha=0.3)
+    for panel in panels[len(parameters) :]:
+        panel.remove()
+    figure.supylabel("return on held-out tasks", fontsize="medium")
+    lines, labels = panels[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=min(4, len(labels)))
     return figure
 
 

@@ -27,3 +27,16 @@ def test_comparison_of_a_hundred_stages_has_ten_panels():
     panels = plots.comparison({"one": row}).axes
     points = [panel.get_lines()[-1].get_xdata()[0] for panel in panels]
     assert points == scores[::11]
+
+
+def test_returns_by_task_shows_each_stage_of_each_task_against_each_parameter():
+    parameters = {"mass": [1.0, 3.0], "length": [0.1, 0.2], "gravity": [9.0, 8.0]}
+    parameters |= {"force": [5.0, 6.0]}
+    returns = np.arange(12.0).reshape(2, 2, 3)  # two seeds, two tasks, three stages
+    figure = plots.returns_by_task(parameters, returns, oracle=np.full((2, 2), 50.0))
+    assert [panel.get_xlabel() for panel in figure.axes] == list(parameters)
+    for panel, values in zip(figure.axes, parameters.values(), strict=True):
+        points = {line.get_label(): line.get_xydata().T for line in panel.get_lines()}
+        np.testing.assert_array_equal(points["before adaptation"], [values, [3, 6]])
+        np.testing.assert_array_equal(points["after 2 steps"], [values, [5, 8]])
+        np.testing.assert_array_equal(points["oracle"], [values, [50, 50]])

@@ -95,6 +95,7 @@ def test_run_leaves_everything_that_was_promised(finished):
         "returns.json",
         "learning_curve.png",
         "adaptation_curve.png",
+        "returns_by_task.png",
         "trajectories.png",
     }
     assert any(name.startswith("events.out.tfevents") for name in names)
@@ -133,6 +134,7 @@ def test_evaluate_reads_a_run_and_writes_where_it_is_told(finished, tmp_path):
     returns = json.loads((tmp_path / "returns.json").read_text())
     assert np.shape(returns["meta_trained"]) == (2, 6, 2)
     assert np.shape(returns["oracle"]) == (2, 6, 1)
+    assert np.shape(list(returns["task_parameters"].values())) == (2, 6)
 
 
 def test_algorithm_is_tested_with_other_settings(finished, tmp_path):
