@@ -81,28 +81,24 @@ def without_number(task: Any) -> Any:
     return task.task if isinstance(task, NumberedTask) else task
 
 
-def task_parameters(tasks: Any) -> dict[str, jax.Array]:
+def task_parameters(tasks: Any) -> dict[str, np.ndarray]:
     """The numbers that tasks are made of, by name, in the order of their leaves.
 
     Args:
       tasks: a batch, leaves [M, ...], whether they have numbers of their own or not.
 
     Returns:
-      name -> [M], such as `mass` for a field of a `NamedTuple`, `task` for a task that
-      is one number, and `task[0]`, `task[1]` for one that is a point.
+      name -> [M], such as `mass` for a field of a `NamedTuple`, `parameter` for a task
+      that is one number, and `parameter[0]`, `parameter[1]` for one that is a point.
     """
-    leaves, _ = jax.tree.flatten_with_path(without_number(tasks))
-    return {
-        f"{jax.tree_util.keystr(path, simple=True) or 'task'}{_place(index)}": leaf[
-            (slice(None), *index)
-        ]
-        for path, leaf in leaves
-        for index in np.ndindex(leaf.shape[1:])
-    }
-
-
-def _place(index: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, index))}]" if index else ""
+    parameters = {}
+    for path, leaf in jax.tree.leaves_with_path(without_number(tasks)):
+        name = jax.tree_util.keystr(path, simple=True, separator=".") or "parameter"
+        values = np.asarray(leaf)
+        for index in np.ndindex(values.shape[1:]):
+            place = f"[{', '.join(map(str, index))}]" if index else ""
+            parameters[name + place] = values[:, *index]
+    return parameters
 
 
 def uniform(low: Any, high: Any) -> Callable[[Any], Any]:

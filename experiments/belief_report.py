@@ -81,7 +81,7 @@ def infer(key: Key, agent: TrainedAgent, tasks: Task) -> Inference:
 
 def _parameters(tasks: Task) -> Array:
     """The numbers that a task is made of, [M, P]."""
-    return jnp.stack(list(task_parameters(tasks).values()), axis=1)
+    return jnp.asarray(np.stack(list(task_parameters(tasks).values()), axis=1))
 
 
 def _check(problem: Problem) -> None:

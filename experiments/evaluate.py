@@ -1,8 +1,9 @@
 """python -m experiments.evaluate RUN_DIR: how a trained run adapts to held-out tasks.
 
-Writes summary.json, returns.json and adaptation_curve.png into the run directory, or
-into --out; where few numbers make a task, returns_by_task.png, which shows the tasks on
-which it fails; and for goals in the plane trajectories.png.
+Writes summary.json, returns.json with the return of each held-out task, tasks.json with
+what the tasks are, and adaptation_curve.png into the run directory, or into --out; for
+tasks of six numbers or fewer returns_by_task.png, which shows on which a run fails; and
+for goals in the plane trajectories.png.
 
 With --algorithm field=value, which may be given several times, the algorithm is tested
 with another setting than that of training. PEARL that acts on the mean of its belief,

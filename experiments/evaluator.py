@@ -86,13 +86,16 @@ def evaluate(
         "algorithm_settings": dict(settings or {}),
     }
     out = RunDirectory(directory.path if out is None else out)
+    parameters = task_parameters(tasks)
 
     def write():
         out.path.mkdir(parents=True, exist_ok=True)
         write_json(out.summary, summary)
-        write_json(out.returns, _raw_returns(result, tasks))
+        write_json(out.returns, _raw_returns(result))
+        write_json(out.tasks, {name: x.tolist() for name, x in parameters.items()})
         _draw_adaptation(out, experiment, summary)
-        _draw_by_task(out, result, tasks)
+        if len(parameters) <= _MOST_PARAMETERS:
+            _draw_by_task(out, result, parameters)
         if problem.observes_goal_in_plane(tasks):
             _draw_trajectories(out, experiment, problem, params, tasks)
 
@@ -147,29 +150,15 @@ def _oracle_curve(
     return _curves(oracle, problem, tasks, state.train_state.params)[0]
 
 
-def _raw_returns(result: Evaluation, tasks: Task) -> dict[str, Any]:
-    """Returns by name, [seed][task][step], and few parameters of tasks by name."""
+def _raw_returns(result: Evaluation) -> dict[str, Any]:
+    """Returns by name: [seed][task][step]."""
     curves = result._asdict().items()
-    returns = {
-        name: curve.returns.tolist() for name, curve in curves if curve is not None
-    }
-    parameters = _few_parameters(tasks).items()
-    named = {name: values.tolist() for name, values in parameters}
-    return returns | {"task_parameters": named}
+    return {name: curve.returns.tolist() for name, curve in curves if curve is not None}
 
 
-def _few_parameters(tasks: Task) -> dict[str, np.ndarray]:
-    """What sets tasks apart, by name, if that can be looked at: few numbers."""
-    parameters = task_parameters(tasks)
-    if len(parameters) > _MOST_PARAMETERS:
-        return {}
-    return {name: np.asarray(values) for name, values in parameters.items()}
-
-
-def _draw_by_task(out: RunDirectory, result: Evaluation, tasks: Task) -> None:
-    parameters = _few_parameters(tasks)
-    if not parameters:
-        return
+def _draw_by_task(
+    out: RunDirectory, result: Evaluation, parameters: Mapping[str, np.ndarray]
+) -> None:
     oracle = None if result.oracle is None else result.oracle.returns[..., 0]
     figure = plots.returns_by_task(parameters, result.meta_trained.returns, oracle)
     figure.savefig(out.returns_by_task, dpi=150)

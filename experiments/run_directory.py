@@ -54,6 +54,7 @@ class RunDirectory:
     checkpoints = property(lambda self: self.path / "checkpoints")
     summary = property(lambda self: self.path / "summary.json")
     returns = property(lambda self: self.path / "returns.json")
+    tasks = property(lambda self: self.path / "tasks.json")
     learning_curve = property(lambda self: self.path / "learning_curve.png")
     adaptation_curve = property(lambda self: self.path / "adaptation_curve.png")
     returns_by_task = property(lambda self: self.path / "returns_by_task.png")

@@ -155,7 +155,7 @@ def returns_by_task(
         panel.remove()
     figure.supylabel("return on held-out tasks", fontsize="medium")
     lines, labels = panels[0].get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.legend(lines, labels, loc="outside lower center", ncols=1 + columns)
     return figure
 
 

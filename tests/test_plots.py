@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from metarl_jax import plots
 
@@ -27,6 +28,19 @@ def test_comparison_of_a_hundred_stages_has_ten_panels():
     panels = plots.comparison({"one": row}).axes
     points = [panel.get_lines()[-1].get_xdata()[0] for panel in panels]
     assert points == scores[::11]
+
+
+@pytest.mark.parametrize("num_parameters", [1, 2, 5])
+@pytest.mark.parametrize("with_oracle", [True, False])
+def test_legend_of_returns_by_task_is_in_the_figure(num_parameters, with_oracle):
+    parameters = {f"parameter[{i}]": np.zeros(3) for i in range(num_parameters)}
+    oracle = np.zeros((1, 3)) if with_oracle else None
+    figure = plots.returns_by_task(parameters, np.zeros((1, 3, 10)), oracle)
+    assert len(figure.axes) == num_parameters
+    FigureCanvasAgg(figure).draw()
+    legend = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 <= legend.x0 and legend.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= legend.y0 and legend.y1 <= figure.bbox.y1
 
 
 def test_returns_by_task_shows_each_stage_of_each_task_against_each_parameter():

@@ -13,8 +13,10 @@ import numpy as np
 import probe
 import pytest
 
+import envs
 from experiments import run
 from metarl_jax import platform
+from metarl_jax.evaluation import EvaluationConfig, held_out_tasks
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -93,6 +95,7 @@ def test_run_leaves_everything_that_was_promised(finished):
         "checkpoints",
         "summary.json",
         "returns.json",
+        "tasks.json",
         "learning_curve.png",
         "adaptation_curve.png",
         "returns_by_task.png",
@@ -134,7 +137,10 @@ def test_evaluate_reads_a_run_and_writes_where_it_is_told(finished, tmp_path):
     returns = json.loads((tmp_path / "returns.json").read_text())
     assert np.shape(returns["meta_trained"]) == (2, 6, 2)
     assert np.shape(returns["oracle"]) == (2, 6, 1)
-    assert np.shape(list(returns["task_parameters"].values())) == (2, 6)
+    goals = held_out_tasks(envs.make("point")[1], EvaluationConfig("ood", num_tasks=6))
+    written = json.loads((tmp_path / "tasks.json").read_text())
+    assert list(written) == ["parameter[0]", "parameter[1]"]
+    np.testing.assert_allclose(np.transpose(list(written.values())), goals, rtol=1e-6)
 
 
 def test_algorithm_is_tested_with_other_settings(finished, tmp_path):

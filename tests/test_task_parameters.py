@@ -15,9 +15,10 @@ MANY = 7
 @pytest.mark.parametrize(
     ("family", "names"),
     [
-        ("point", ["task[0]", "task[1]"]),
+        ("point", ["parameter[0]", "parameter[1]"]),
         ("cartpole", ["length", "mass_cart", "mass_pole", "gravity", "force"]),
-        ("bernoulli_bandit", [f"task[{arm}]" for arm in range(5)]),
+        ("grid_navi", ["parameter[0]", "parameter[1]"]),
+        ("bernoulli_bandit", [f"parameter[{arm}]" for arm in range(5)]),
     ],
 )
 def test_parameters_have_the_names_and_the_order_of_the_task(family, names):
@@ -32,8 +33,8 @@ def test_parameters_have_the_names_and_the_order_of_the_task(family, names):
 def test_number_of_a_task_is_no_parameter_of_it():
     speeds = jnp.arange(3.0)
     parameters = task_parameters(NumberedTask(speeds, jnp.arange(3)))
-    assert list(parameters) == ["task"]
-    np.testing.assert_array_equal(parameters["task"], speeds)
+    assert list(parameters) == ["parameter"]
+    np.testing.assert_array_equal(parameters["parameter"], speeds)
 
 
 def test_each_number_of_a_matrix_has_its_place_in_its_name():
@@ -41,3 +42,8 @@ def test_each_number_of_a_matrix_has_its_place_in_its_name():
     parameters = task_parameters(tasks)
     assert list(parameters) == [f"rewards[{i}, {j}]" for i in (0, 1) for j in (0, 1)]
     np.testing.assert_array_equal(parameters["rewards[1, 0]"], [2.0, 6.0])
+
+
+def test_parts_of_names_are_kept_apart():
+    nested = {"a": {"b": jnp.zeros(2)}, "ab": jnp.ones(2)}
+    assert list(task_parameters(nested)) == ["a.b", "ab"]
