@@ -92,7 +92,7 @@ def evaluate(
         out.path.mkdir(parents=True, exist_ok=True)
         write_json(out.summary, summary)
         write_json(out.returns, _raw_returns(result))
-        write_json(out.tasks, {name: x.tolist() for name, x in parameters.items()})
+        write_json(out.tasks, {each: x.tolist() for each, x in parameters.items()})
         _draw_adaptation(out, experiment, summary)
         if len(parameters) <= _MOST_PARAMETERS:
             _draw_by_task(out, result, parameters)
