@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
-from envs.tasks import task_parameters
+from envs.tasks import without_number
 from experiments.experiment import Experiment, Problem, at_test_time, build
 from experiments.grid_beliefs import GoalBeliefs, Grid, compare_beliefs, grid_of
 from experiments.run_directory import RunDirectory
@@ -81,7 +82,7 @@ def infer(key: Key, agent: TrainedAgent, tasks: Task) -> Inference:
 
 def _parameters(tasks: Task) -> Array:
     """The numbers that a task is made of, [M, P]."""
-    return jnp.asarray(np.stack(list(task_parameters(tasks).values()), axis=1))
+    return jax.vmap(lambda task: ravel_pytree(task)[0])(without_number(tasks))
 
 
 def _check(problem: Problem) -> None:

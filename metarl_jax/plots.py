@@ -154,8 +154,8 @@ def returns_by_task(
     for panel in panels[len(parameters) :]:
         panel.remove()
     figure.supylabel("return on held-out tasks", fontsize="medium")
-    fitting = {"loc": "outside lower center", "ncols": 1 + columns}
-    figure.legend(*panels[0].get_legend_handles_labels(), **fitting)
+    lines, labels = panels[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=1 + columns)
     return figure
 
 
