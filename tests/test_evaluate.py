@@ -1,15 +1,19 @@
-"""What the evaluation command makes of its options."""
+"""What the evaluation command makes of its options, and what it writes."""
 
 import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import experiments
+from experiments import evaluator
 from experiments.evaluate import Options, as_tested
 from experiments.evaluator import print_summary
-from experiments.run_directory import changed_settings
+from experiments.experiment import build
+from experiments.run_directory import RunDirectory, changed_settings
+from metarl_jax.evaluation import AdaptationCurve
 
 PEARL = experiments.load("pearl_point_half_circle")
 
@@ -69,3 +73,20 @@ def test_wrong_setting_gets_one_line(capsys, setting, said):
 def test_setting_without_a_value_is_refused():
     with pytest.raises(ValueError, match="takes field=value, not 'embedding'"):
         with_settings("embedding")
+
+
+@pytest.mark.parametrize("num_arms", [6, 7])
+def test_returns_are_drawn_by_task_where_few_numbers_make_one(
+    monkeypatch, tmp_path, num_arms
+):
+    maml = experiments.load("maml_bernoulli_bandit")
+    options = {"num_arms": num_arms, "horizon": 10}
+    bandit = dataclasses.replace(maml, environment_options=options)
+    start = build(bandit).initial_state(bandit.training)
+    curves = [AdaptationCurve(np.zeros((1, bandit.evaluation.num_tasks, 4)))] * 2
+    monkeypatch.setattr(evaluator, "restore", lambda *_: start)
+    monkeypatch.setattr(evaluator, "_curves", lambda *_: curves)
+    evaluator.evaluate(RunDirectory(tmp_path), "bandit", bandit)
+    tasks = json.loads((tmp_path / "tasks.json").read_text())
+    assert np.shape(list(tasks.values())) == (num_arms, bandit.evaluation.num_tasks)
+    assert (tmp_path / "returns_by_task.png").exists() == (num_arms == 6)
