@@ -24,6 +24,7 @@ EXPERIMENTS = {
     "maml_half_cheetah_direction": "experiments.maml_half_cheetah_direction",
     "maml_ant_velocity": "experiments.maml_ant_velocity",
     "maml_ant_direction": "experiments.maml_ant_direction",
+    "anil_half_cheetah_velocity": "experiments.anil_half_cheetah_velocity",
     "pearl_point_half_circle": "experiments.pearl_point_half_circle",
     "pearl_half_cheetah_velocity": "experiments.pearl_half_cheetah_velocity",
     "rl2_bernoulli_bandit": "experiments.rl2_bernoulli_bandit",

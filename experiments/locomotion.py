@@ -5,7 +5,9 @@ The trials are those of Finn et al. (2017) and of their public code
 of 200 steps, a linear feature baseline and one inner step of size 0.1 in training. At
 test time all steps have that size, while theirs (`test_maml_*.py`) are shorter after
 the first: 0.5 times as long, in the ant's direction 0.01 times. The outer loop, PPO in
-place of TRPO, and the network are our own choice, and alike for all agents.
+place of TRPO, and the network are our own choice, and alike for all agents. `anil` is
+our own choice as a whole: only its last layer adapts, by advantages that are not
+normalised, so that steps are shorter where there is less to gain.
 """
 
 import dataclasses
@@ -15,6 +17,7 @@ from typing import NamedTuple
 from experiments.experiment import Experiment
 from metarl_jax.algorithms import (
     AlgorithmConfig,
+    AnilConfig,
     FromScratchConfig,
     MamlConfig,
     MultiTaskConfig,
@@ -38,6 +41,7 @@ _BACKEND = "spring"  # of brax the fastest on a CPU
 _ADAPTATION_STEPS = 3  # of a test
 
 _ADVANTAGE = AdvantageConfig(trace_decay=0.95)
+_UNSCALED = dataclasses.replace(_ADVANTAGE, normalize=False)
 _NETWORK = NetworkConfig(hidden_sizes=(64, 64), initial_std=0.7)
 
 
@@ -96,9 +100,9 @@ def experiment(family: str, agent: str, size: Size) -> Experiment:
     )
 
 
-def maml(family: str) -> Experiment:
-    """MAML on a family, in a size for the CPU, with an oracle beside it."""
-    trained = experiment(family, "maml", FOR_CPU)
+def beside_oracle(family: str, agent: str) -> Experiment:
+    """An agent that adapts to a family, in a size for the CPU, and an oracle."""
+    trained = experiment(family, agent, FOR_CPU)
     return dataclasses.replace(
         trained, oracle_iterations=2 * trained.training.num_iterations
     )
@@ -127,6 +131,12 @@ def _promp(size: Size) -> AlgorithmConfig:
     return PrompConfig(**_inner(size), outer_advantage=_ADVANTAGE, outer=outer)
 
 
+def _anil(size: Size) -> AlgorithmConfig:
+    outer = _proximal(size, size.num_iterations)
+    settings = _inner(size) | {"inner_advantage": _UNSCALED}
+    return AnilConfig(**settings, outer_advantage=_ADVANTAGE, outer=outer)
+
+
 # name -> how it learns; in the order of the tables
 AGENTS = {
     "random": Agent(_random),
@@ -134,6 +144,7 @@ AGENTS = {
     "multi_task": Agent(_unadapted),
     "maml": Agent(_maml),
     "promp": Agent(_promp),
+    "anil": Agent(_anil),
 }
 
 

@@ -2,4 +2,4 @@
 
 from experiments import locomotion
 
-EXPERIMENT = locomotion.maml("ant_direction")
+EXPERIMENT = locomotion.beside_oracle("ant_direction", "maml")

@@ -2,4 +2,4 @@
 
 from experiments import locomotion
 
-EXPERIMENT = locomotion.maml("ant_velocity")
+EXPERIMENT = locomotion.beside_oracle("ant_velocity", "maml")

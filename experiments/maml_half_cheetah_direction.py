@@ -2,4 +2,4 @@
 
 from experiments import locomotion
 
-EXPERIMENT = locomotion.maml("half_cheetah_direction")
+EXPERIMENT = locomotion.beside_oracle("half_cheetah_direction", "maml")

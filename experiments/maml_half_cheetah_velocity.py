@@ -2,4 +2,4 @@
 
 from experiments import locomotion
 
-EXPERIMENT = locomotion.maml("half_cheetah_velocity")
+EXPERIMENT = locomotion.beside_oracle("half_cheetah_velocity", "maml")

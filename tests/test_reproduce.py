@@ -125,7 +125,7 @@ def test_learners_are_in_the_order_of_the_tables():
         ({"table": "locomotion", "trials": 0}, "--trials must be above 0, not 0"),
         (
             {"table": "locomotion", "agents": "random", "estimate": 3},
-            "learned agents: choose from oracle, multi_task, maml, promp",
+            "learned agents: choose from oracle, multi_task, maml, promp, anil",
         ),
         ({"table": "locomotion", "agents": "rl2"}, "no agent 'rl2'; .* random, oracle"),
         (
@@ -178,7 +178,7 @@ def test_robots_see_the_same_data_whether_they_adapt_or_not(budget):
         for name, row in planned.items()
     }
     assert steps == {"random": 2} | dict.fromkeys(
-        ["oracle", "multi_task", "maml", "promp"], 14
+        ["oracle", "multi_task", "maml", "promp", "anil"], 14
     )
     assert planned["oracle"].observe_task and not planned["multi_task"].observe_task
     tested = {name: row.evaluation for name, row in planned.items()}
