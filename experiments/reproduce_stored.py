@@ -66,9 +66,10 @@ def _cost(cell: str, agent: str, stored: Stored) -> str:
         return not_run(stored.estimates.get(f"{cell}/{agent}")) if row is None else ""
     seconds = row["seconds_per_iteration"]
     each = "" if seconds is None else f", {seconds:.3g} s an iteration"
+    seeds = "1 seed" if row["num_seeds"] == 1 else f"{row['num_seeds']} seeds"
     return (
         f"{row['env_steps'] / 1e6:.1f} M, {_duration(row['seconds_per_seed'])}, "
-        f"{row['num_seeds']} seeds{each}"
+        f"{seeds}{each}"
     )
 
 

@@ -95,7 +95,7 @@ def test_table_of_gridnavi_is_by_episode():
         "|  | rl2_gru | rl2_fast_weights | rl2_trpo | transformer | snail | maml |\n"
         "| --- | --- | --- | --- | --- | --- | --- |\n"
         "| gridnavi | not run | not run | not run | not run | not run "
-        "| 1.0 M, 30 s, 1 seeds |\n"
+        "| 1.0 M, 30 s, 1 seed |\n"
     )
 
 
