@@ -3,12 +3,12 @@
 The trials are those of Finn et al. (2017) and of their public code
 (https://github.com/cbfinn/maml_rl, `maml_examples/cluster_maml_trpo_*.py`): episodes
 of 200 steps, a linear feature baseline and one inner step of size 0.1 in training. At
-test time all steps have that size, while theirs (`test_maml_*.py`) are shorter after
-the first: 0.5 times as long, in the ant's direction 0.01 times. The outer loop, PPO in
-place of TRPO, and the network are our own choice, and alike for all agents. `anil` is
-our own choice as a whole: only its last layer adapts, by advantages that are not
-normalised, so that steps are shorter where there is less to gain; after the first they
-are 0.2 times as long.
+test time all steps have that size but those of `anil`, while theirs (`test_maml_*.py`)
+are shorter after the first: 0.5 times as long, in the ant's direction 0.01 times. The
+outer loop, PPO in place of TRPO, and the network are our own choice, and alike for all
+agents. So is `anil` as a whole: its last layer and its spread adapt, its inner
+advantages are not normalised, and in tests its steps after the first are 0.2 times as
+long.
 """
 
 import dataclasses

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 import experiments
 from experiments import locomotion
 from experiments.experiment import oracle_of
@@ -17,10 +19,11 @@ def outer_of_oracle(name, **changes):
     return oracle_of(experiment).algorithm.outer
 
 
-def test_oracle_of_a_robot_is_that_of_the_table_of_robots():
-    maml = experiments.load("maml_half_cheetah_velocity")
-    expected = locomotion.experiment(maml.environment, "oracle", locomotion.FOR_CPU)
-    oracle = oracle_of(maml)
+@pytest.mark.parametrize("agent", ["maml", "anil"])
+def test_oracle_of_a_robot_is_that_of_the_table_of_robots(agent):
+    trained = experiments.load(f"{agent}_half_cheetah_velocity")
+    expected = locomotion.experiment(trained.environment, "oracle", locomotion.FOR_CPU)
+    oracle = oracle_of(trained)
     assert oracle.algorithm.outer == expected.algorithm.outer
     assert oracle.algorithm.outer.decay_iterations == 1200
     assert oracle.training.num_iterations == expected.training.num_iterations

@@ -37,6 +37,13 @@ def test_score_has_all_steps_seeds_and_tasks():
     np.testing.assert_allclose(means, score["return_by_step"], atol=0.01)
 
 
+def test_steps_are_alike_in_training_and_those_of_anil_shorter_in_tests():
+    maml, anil = (on_points(agent).algorithm for agent in ("maml", "anil"))
+    assert maml.num_adaptation_steps == anil.num_adaptation_steps == 1
+    (size,) = maml.inner_step_sizes
+    assert anil.inner_step_sizes == pytest.approx((size, 0.2 * size))
+
+
 def test_agents_are_scored_on_the_same_tasks():
     """A random policy hardly moves, so that the distance of the goal is what counts."""
     told, untold = score_of("oracle"), score_of("random")
