@@ -13,7 +13,7 @@ long.
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.experiment import Experiment
 from metarl_jax.algorithms import (
@@ -25,6 +25,7 @@ from metarl_jax.algorithms import (
     PrompConfig,
 )
 from metarl_jax.evaluation import EvaluationConfig
+from metarl_jax.gradient_methods import MetaGradientConfig
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import ProximalConfig
@@ -122,23 +123,15 @@ def _unadapted(size: Size) -> AlgorithmConfig:
     )
 
 
-def _maml(size: Size) -> AlgorithmConfig:
-    outer = _proximal(size, size.num_iterations)
-    return MamlConfig(**_inner(size), outer_advantage=_ADVANTAGE, outer=outer)
-
-
-def _promp(size: Size) -> AlgorithmConfig:
-    outer = _proximal(size, size.num_iterations)
-    return PrompConfig(**_inner(size), outer_advantage=_ADVANTAGE, outer=outer)
-
-
-def _anil(size: Size) -> AlgorithmConfig:
-    outer = _proximal(size, size.num_iterations)
-    settings = _inner(size) | {
-        "inner_advantage": _UNSCALED,
-        "inner_step_sizes": (0.1, 0.02),  # the second in tests alone
-    }
-    return AnilConfig(**settings, outer_advantage=_ADVANTAGE, outer=outer)
+def _adapting(
+    kind: type[MetaGradientConfig], **settings: Any
+) -> Callable[[Size], AlgorithmConfig]:
+    """A learner that adapts; `settings` are those in which it differs from others."""
+    return lambda size: kind(
+        **_inner(size) | settings,
+        outer_advantage=_ADVANTAGE,
+        outer=_proximal(size, size.num_iterations),
+    )
 
 
 # name -> how it learns; in the order of the tables
@@ -146,9 +139,15 @@ AGENTS = {
     "random": Agent(_random),
     "oracle": Agent(_unadapted, knows_task=True),
     "multi_task": Agent(_unadapted),
-    "maml": Agent(_maml),
-    "promp": Agent(_promp),
-    "anil": Agent(_anil),
+    "maml": Agent(_adapting(MamlConfig)),
+    "promp": Agent(_adapting(PrompConfig)),
+    "anil": Agent(
+        _adapting(
+            AnilConfig,
+            inner_advantage=_UNSCALED,
+            inner_step_sizes=(0.1, 0.02),  # the second in tests alone
+        )
+    ),
 }
 
 
