@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,18 +14,6 @@ from gymnax.environments import spaces
 
 from metarl_jax.exact import TabularMdp
 from metarl_jax.types import Rollout
-
-# compiles in half the time, for what runs once
-quick_jit = partial(
-    jax.jit,
-    compiler_options={
-        "xla_backend_optimization_level": 0,
-        "xla_llvm_disable_expensive_passes": True,
-    },
-)
-
-# quick_jit for commands: in their environment
-QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 class CountdownState(NamedTuple):
@@ -141,7 +128,7 @@ def gradient_and_differences(fn, params, size=1e-5):
     shifts = np.concatenate([0 * np.eye(1, flat.size), np.eye(flat.size)])
     points = flat + size * jnp.concatenate([shifts, -shifts[1:]])
     evaluate = lambda points: jax.lax.map(jax.value_and_grad(value), points)
-    values, gradients = quick_jit(evaluate)(points)
+    values, gradients = jax.jit(evaluate)(points)
     above, below = jnp.split(values[1:], 2)
     return np.asarray(gradients[0]), np.asarray((above - below) / (2 * size))
 

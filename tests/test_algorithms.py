@@ -98,17 +98,17 @@ def started(kind, **options):
     """An algorithm, its first state, and what it learns from in four tasks."""
     env, tasks = problem(kind)
     algorithm = make(env, small(kind, **options), TaskAxis())
-    state = probe.quick_jit(algorithm.init)(jax.random.key(0))
+    state = jax.jit(algorithm.init)(jax.random.key(0))
     collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
     keys = jax.random.split(jax.random.key(1), len(GOALS))
-    return algorithm, state, probe.quick_jit(collect)(keys, state, tasks)
+    return algorithm, state, jax.jit(collect)(keys, state, tasks)
 
 
 @cache
 def after_update(kind, **options):
     """The states before and after one update, and its metrics."""
     algorithm, state, trials = started(kind, **options)
-    update = probe.quick_jit(algorithm.update)
+    update = jax.jit(algorithm.update)
     return state, *update(jax.random.key(2), state, trials)
 
 
@@ -129,7 +129,7 @@ def test_gradient_is_the_one_whose_norm_update_reports(kind):
         assert kind in (*others, TaskEmbeddingConfig, VaribadConfig)
         return
     reported = metrics.get("gradient_norm", metrics.get("displacement"))
-    norm = optax.tree.norm(probe.quick_jit(algorithm.gradient)(state, trials))
+    norm = optax.tree.norm(jax.jit(algorithm.gradient)(state, trials))
     np.testing.assert_allclose(norm, reported, rtol=1e-5)
 
 
@@ -251,7 +251,7 @@ def adapted(kind, **options):
     algorithm, state, trials = started(kind, **options)
     start = algorithm.adaptation.init(state.params)
     rollout = jax.tree.map(lambda leaf: leaf[0, 0], trials)
-    return start.params, probe.quick_jit(algorithm.adaptation.update)(start, rollout)
+    return start.params, jax.jit(algorithm.adaptation.update)(start, rollout)
 
 
 def test_anil_adapts_the_head_and_nothing_else():
@@ -304,8 +304,8 @@ def test_reptile_moves_by_its_share_of_the_mean_displacement():
             end = loop.update(end, jax.tree.map(lambda leaf, k=k: leaf[k], trial))
         return jax.tree.map(jnp.subtract, end.params, state.params)
 
-    each = probe.quick_jit(jax.vmap(displacement))(trials)
-    update = probe.quick_jit(algorithm.update)
+    each = jax.jit(jax.vmap(displacement))(trials)
+    update = jax.jit(algorithm.update)
     moved, _ = update(jax.random.key(2), state, trials)
     expected = jax.tree.map(lambda p, d: p + 0.3 * d.mean(0), state.params, each)
     assert probe.relative_error(moved.params, expected) < 1e-6
@@ -433,7 +433,7 @@ def test_exploration_reinforces_data_that_led_to_a_better_outcome():
     algorithm, state, trials = started(EMamlConfig, **options)
     bonus = jnp.array([5.0, 0.0, 0.0, 0.0])[:, None, None, None]
     better = trials._replace(reward=trials.reward.at[:, -1:].add(bonus))
-    after, _ = probe.quick_jit(algorithm.update)(jax.random.key(2), state, better)
+    after, _ = jax.jit(algorithm.update)(jax.random.key(2), state, better)
     first = jax.tree.map(lambda leaf: leaf[0, 0], trials)
     likelihood = lambda params: jnp.sum(
         losses.distributions(algorithm.policy, params, first).log_prob(first.action)

@@ -1,7 +1,6 @@
 """What adaptation changed, against hand values; and the command, end to end."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import probe
 import pytest
 from gymnax.environments import spaces
 
@@ -135,7 +133,6 @@ def run(*arguments):
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env=os.environ | probe.QUICK,
         capture_output=True,
         text=True,
         timeout=300,

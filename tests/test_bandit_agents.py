@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from probe import quick_jit
 
 import envs
 from metarl_jax.classical.agent import play
@@ -31,7 +30,7 @@ def program(name, num_arms):
         keys = jax.random.split(jax.random.key(0), NUM_CHOICES)
         return jax.vmap(lambda key: agent.act(key, memory, jnp.ones(1)))(keys)
 
-    return quick_jit(choices)
+    return jax.jit(choices)
 
 
 def frequencies(name, successes, failures, setting=0.0):

@@ -57,9 +57,7 @@ def compare(trial, mean, reward):
     beliefs = Belief(belief, jnp.zeros_like(belief))
     key = jax.random.key(0)
     grid = grid_of(GRID)
-    program = probe.quick_jit(
-        lambda: compare_beliefs(key, grid, reward, trial, beliefs, 2)
-    )
+    program = jax.jit(lambda: compare_beliefs(key, grid, reward, trial, beliefs, 2))
     return program()
 
 

@@ -82,7 +82,7 @@ def start(*arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "experiments.benchmark", *arguments],
         cwd=ROOT,
-        env=os.environ | probe.QUICK | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -327,9 +327,7 @@ def test_parts_adapt_each_task_and_collect_with_what_it_adapted_to():
     state = jax.tree.map(lambda leaf: leaf[0], state)
 
     def part(name, inputs):
-        return probe.quick_jit(getattr(benchmark_parts, name)(problem, experiment))(
-            inputs
-        )
+        return jax.jit(getattr(benchmark_parts, name)(problem, experiment))(inputs)
 
     inputs = Inputs(state, part("trials", Inputs(state)))
     adapted = part("adapt", inputs)
@@ -337,7 +335,7 @@ def test_parts_adapt_each_task_and_collect_with_what_it_adapted_to():
     assert collected.reward.shape == (2, 5, 3)  # N, T, E: one stage
     trial = jax.tree.map(lambda leaf: leaf[1, 0], inputs.trials)
     start = problem.algorithm.adaptation.init(state.train_state.params)
-    update = probe.quick_jit(problem.algorithm.adaptation.update)
+    update = jax.jit(problem.algorithm.adaptation.update)
     expected = update(start, trial).params
     of_second = jax.tree.map(lambda leaf: leaf[1], adapted)
     assert probe.relative_error(of_second, expected) < 1e-5

@@ -33,7 +33,7 @@ EVERY = pytest.mark.parametrize(
 
 def started(network):
     """Parameters of a network; compiled as a whole, which is faster than op by op."""
-    return probe.quick_jit(network.init)(KEY)
+    return jax.jit(network.init)(KEY)
 
 
 def test_concatenation_is_the_plain_network_of_the_joined_input():
@@ -122,7 +122,7 @@ def test_weights_that_a_hypernetwork_generates_start_at_the_scale_of_a_plain_one
     config = NetworkConfig(hidden_sizes=(64, 64))
     network = conditioned_value(PLANE, config, Hypernetwork(), 1)
     params = started(network)
-    plain = probe.quick_jit(mlp_value(PLANE, config)[0])(KEY)
+    plain = jax.jit(mlp_value(PLANE, config)[0])(KEY)
     weights = generated(params, jnp.ones(1))
     for name, layer in weights["params"]["_Mlp_0"].items():
         expected = np.std(plain["params"]["_Mlp_0"][name]["weight"])

@@ -8,7 +8,6 @@ on each of 3 x 256 numbers, against 2 W = 264,000 or a multiple of that.
 
 import jax
 import jax.numpy as jnp
-import probe
 import pytest
 
 from envs.point import Point
@@ -61,7 +60,7 @@ def trials_of(algorithm, state):
 
 
 def xla_flops(fn, *arguments):
-    return probe.quick_jit(fn).lower(*arguments).compile().cost_analysis()["flops"]
+    return jax.jit(fn).lower(*arguments).compile().cost_analysis()["flops"]
 
 
 def assert_counts(passes, layers, num_steps, fn, *arguments):
@@ -94,7 +93,7 @@ def test_derivative_of_the_adapted_policy_and_its_transpose_cost_the_same(maml):
     config, algorithm, params, trial = maml
     objective = meta_objective(algorithm.policy, algorithm.adaptation, config)
     policy = lambda params: objective.policy(params, trial)
-    adapted, jvp = probe.quick_jit(lambda p: jax.linearize(policy, p))(params)
+    adapted, jvp = jax.jit(lambda p: jax.linearize(policy, p))(params)
     vjp = lambda jvp, tangent: jax.linear_transpose(jvp, params)(tangent)
     one_way = Passes(hessian=1, tangent=1)
     assert_counts(one_way, layers_of(algorithm), NUM_STEPS, jvp, params)

@@ -43,7 +43,7 @@ def two_steps(gradient_of):
 
 
 @pytest.mark.parametrize("transform", [jax.jacrev, jax.jacfwd, jax.hessian])
-@pytest.mark.parametrize("compile", [lambda fn: fn, probe.quick_jit])
+@pytest.mark.parametrize("compile", [lambda fn: fn, jax.jit])
 def test_derivatives_through_two_steps_equal_those_of_plain_grad(transform, compile):
     params = probe.to_float64(POINT)
     expected = transform(two_steps(jax.grad))(params)
@@ -84,7 +84,7 @@ def test_gradient_may_close_over_traced_floats_and_integers(wrap):
         return jax.grad(wrap(outer))(params)
 
     arguments = 1.5, jnp.array([2, 0, 1])
-    compiled = probe.quick_jit(lambda *arguments: derivative(gradient, *arguments))
+    compiled = jax.jit(lambda *arguments: derivative(gradient, *arguments))
     expected = derivative(jax.grad, *arguments)
     assert probe.relative_error(compiled(*arguments), expected) < 1e-12
 
@@ -129,14 +129,14 @@ def test_meta_gradient_equals_that_of_plain_differentiation(surrogate, monkeypat
     )
     algorithm = maml(Point(horizon=6), config, TaskAxis())
     params = probe.to_float64(algorithm.policy.init(jax.random.key(0)))
-    adapt = probe.quick_jit(algorithm.adapt)
+    adapt = jax.jit(algorithm.adapt)
     trial = adapt(jax.random.key(1), params, jnp.array([0.3, 0.2]))
 
     def meta_gradient():
         objective = meta_objective(
             algorithm.policy, inner_loop(algorithm.policy, config), config
         )
-        return probe.quick_jit(jax.grad(objective.value))(params, trial)
+        return jax.jit(jax.grad(objective.value))(params, trial)
 
     fast = meta_gradient()
     monkeypatch.setattr(adaptation, "gradient", jax.grad)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import probe
 import pytest
 
 from experiments import distributed
@@ -41,7 +40,6 @@ def start(*options, devices=1, environment=None, stderr=subprocess.PIPE):
         [sys.executable, "-m", "experiments.run", "maml_point", *options],
         cwd=ROOT,
         env=os.environ
-        | probe.QUICK
         | {"JAX_NUM_CPU_DEVICES": str(devices), "JAX_PLATFORMS": "cpu"}
         | (environment or {}),
         stdout=subprocess.PIPE,

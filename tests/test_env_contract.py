@@ -321,7 +321,9 @@ def test_every_task_parameter_changes_the_trajectory(name):
 
 
 # robots share their adapter: one with drawn starts, one with a body as its task
-@named(set(envs.ENVIRONMENTS) - set(SIMULATED) | {"ant_velocity", "hopper_params"})
+@named(
+    set(envs.ENVIRONMENTS) - set(SIMULATED) | {"half_cheetah_velocity", "hopper_params"}
+)
 def test_tracing_leaks_nothing_and_leaves_the_environment_as_it_was(name):
     env = untraced(made(name)[0])
     key, actions, task = lane(name, 0)

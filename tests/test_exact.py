@@ -198,7 +198,7 @@ def estimates(case, log2_episodes, num_keys):
 
     keys = jax.random.split(jax.random.key(0), num_keys)
     few = log2_episodes < 15  # which take longer to compile than to run
-    compiled = probe.quick_jit if few else jax.jit
+    compiled = jax.jit if few else jax.jit
     return compiled(lambda keys: jax.lax.map(estimate, keys))(keys)
 
 

@@ -77,7 +77,7 @@ def finite_data_gradient(num_steps):
             total += jnp.exp(jnp.sum(log_probs)) * mean_reward(after)
         return -total
 
-    return probe.quick_jit(jax.grad(objective))(LOGITS)
+    return jax.jit(jax.grad(objective))(LOGITS)
 
 
 def expected_gradient(num_steps, surrogate, has_credit):
@@ -92,7 +92,7 @@ def expected_gradient(num_steps, surrogate, has_credit):
         return probability * (has_credit * credit - outcome)
 
     total = lambda logits: sum(trial_loss(logits, x) for x in every_trial(num_steps))
-    return probe.quick_jit(jax.grad(total))(LOGITS)
+    return jax.jit(jax.grad(total))(LOGITS)
 
 
 @pytest.mark.parametrize("num_steps", [1, 2])

@@ -33,7 +33,7 @@ SURPRISES = jnp.abs(jax.random.normal(jax.random.key(2), SHAPE))
 def built(**options):
     config = ExplorationBonusConfig(**vars(CONFIG) | options)
     bonus = exploration_bonus(config, 3, HORIZON, TaskAxis())
-    return probe.quick_jit(bonus.init)(jax.random.key(0)), probe.quick_jit(bonus.update)
+    return jax.jit(bonus.init)(jax.random.key(0)), jax.jit(bonus.update)
 
 
 def rewards_over_time(num_iterations, states=STATES, surprise=SURPRISES, **options):
@@ -73,9 +73,9 @@ def test_surprise_is_paid_in_standard_deviations_of_its_return():
 def test_novelty_is_paid_for_the_step_that_led_there_and_never_for_the_last():
     (reward,), _ = rewards_over_time(1, **NOVELTY)
     distillation = random_distillation(DISTILLATION, 3, TaskAxis())
-    start = probe.quick_jit(distillation.init)(jax.random.key(0))
+    start = jax.jit(distillation.init)(jax.random.key(0))
     key = jax.random.key(3)
-    novelty, *_ = probe.quick_jit(distillation.update)(key, start, STATES)
+    novelty, *_ = jax.jit(distillation.update)(key, start, STATES)
     scale = in_a_row(reward)[:, :-1] / in_a_row(novelty)[:, 1:]
     np.testing.assert_allclose(scale, np.full((2, 5), scale[0, 0]), rtol=1e-4)
     np.testing.assert_array_equal(in_a_row(reward)[:, -1], np.zeros(2))

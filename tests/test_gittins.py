@@ -2,10 +2,10 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from probe import quick_jit
 
 from metarl_jax.classical import gittins
 from metarl_jax.classical.gittins import (
@@ -32,12 +32,12 @@ PUBLISHED = {
 
 @functools.cache
 def discounted(num_pulls=5):
-    return quick_jit(lambda discount: discounted_indices(discount, num_pulls))
+    return jax.jit(lambda discount: discounted_indices(discount, num_pulls))
 
 
 @functools.cache
 def finite(num_pulls):
-    return quick_jit(lambda: finite_indices(num_pulls))()
+    return jax.jit(lambda: finite_indices(num_pulls))()
 
 
 def index_of(indices, successes, failures, pulls_left):
@@ -109,7 +109,7 @@ def test_interpolation_between_horizons_is_close(monkeypatch):
     """In all that a trial of 20 pulls can meet before its last two."""
     exact = finite(20)
     monkeypatch.setattr(gittins, "_MOST_HORIZONS", 10)
-    coarse = quick_jit(lambda: finite_indices(20))()
+    coarse = jax.jit(lambda: finite_indices(20))()
     assert (exact.table.shape[0], coarse.table.shape[0]) == (21, 11)
     cases = [
         (successes, pulls - successes, pulls_left)
@@ -123,13 +123,13 @@ def test_interpolation_between_horizons_is_close(monkeypatch):
 
 
 def test_finer_grid_of_rates_changes_little():
-    fine = quick_jit(lambda: finite_indices(20, num_rates=1600))()
+    fine = jax.jit(lambda: finite_indices(20, num_rates=1600))()
     assert 0 < np.abs(fine.table - finite(20).table).max() < 0.002
 
 
 def test_longer_look_ahead_changes_little(monkeypatch):
-    indices = quick_jit(lambda discount: discounted_indices(discount, 5, 100))
+    indices = jax.jit(lambda discount: discounted_indices(discount, 5, 100))
     short = indices(0.995)
     monkeypatch.setattr(gittins, "_LOOK_AHEAD", 800)
-    long = quick_jit(lambda discount: discounted_indices(discount, 5, 100))(0.995)
+    long = jax.jit(lambda discount: discounted_indices(discount, 5, 100))(0.995)
     assert 0 < np.abs(short - long).max() < 1e-4

@@ -56,7 +56,7 @@ def test_zero_estimates_have_no_cosine_and_the_whole_length_as_bias():
 def test_sampled_states_and_rewards_follow_the_mdp():
     mdp, logits, _ = problem()
     sample = lambda key: gradient_quality.sample_rollout(key, mdp, logits, 4, 40_000)
-    rollout = probe.quick_jit(sample)(jax.random.key(0))
+    rollout = jax.jit(sample)(jax.random.key(0))
     np.testing.assert_allclose(
         np.mean(rollout.observation, axis=1),
         exact.state_probabilities(mdp, logits, 4),
@@ -100,7 +100,7 @@ def derivatives():
         }
 
     keys = jax.random.split(jax.random.key(0), 40)
-    estimates = probe.quick_jit(lambda keys: jax.lax.map(one, keys))(keys)
+    estimates = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
     return estimates, gradient_quality.exact_derivatives(here, SETTING)
 
 
@@ -142,7 +142,7 @@ def test_gradient_by_evolution_agrees_with_the_truth_within_its_error():
         key, problem(), SETTING, 0.1, 4096
     )
     keys = jax.random.split(jax.random.key(0), 400)
-    estimates = probe.quick_jit(lambda keys: jax.lax.map(estimate, keys))(keys)
+    estimates = jax.jit(lambda keys: jax.lax.map(estimate, keys))(keys)
     found = quality(estimates, derivatives()[1]["policy_gradient"])
     assert found.bias < 2 * found.standard_error
     assert found.standard_error < 0.15

@@ -38,8 +38,8 @@ def float64():
 @cache
 def stored_trial():
     """Parameters, and a trial of six stages collected from them."""
-    params = probe.to_float64(probe.quick_jit(POLICY.init)(jax.random.key(0)))
-    adapt = probe.quick_jit(maml(ENV, CONFIG, TaskAxis()).adapt)
+    params = probe.to_float64(jax.jit(POLICY.init)(jax.random.key(0)))
+    adapt = jax.jit(maml(ENV, CONFIG, TaskAxis()).adapt)
     return params, adapt(jax.random.key(1), params, jnp.array([0.3, -0.2]))
 
 
@@ -85,12 +85,12 @@ def test_first_order_maml_drops_the_second_order_term():
     params, trial = stored_trial()[0], stages(0, 2)
     estimate = losses.advantages(CONFIG.inner_advantage)
     loss = losses.policy_gradient(surrogates.likelihood_ratio, estimate)
-    slope = probe.quick_jit(jax.grad(losses.of_policy(POLICY, loss)))
+    slope = jax.jit(jax.grad(losses.of_policy(POLICY, loss)))
     before, after = (jax.tree.map(lambda leaf, k=k: leaf[k], trial) for k in (0, 1))
     adapted = jax.tree.map(lambda p, g: p - 0.5 * g, params, slope(params, before))
     constant = optax.chain(stop_gradient(), optax.sgd(0.5))
     first_order, second_order = (
-        probe.quick_jit(jax.grad(objective(optimizer, num_adaptation_steps=1).value))(
+        jax.jit(jax.grad(objective(optimizer, num_adaptation_steps=1).value))(
             params, trial
         )
         for optimizer in (constant, None)
@@ -101,7 +101,7 @@ def test_first_order_maml_drops_the_second_order_term():
 
 def test_adapting_again_to_the_stored_data_gives_the_policy_that_acted_last():
     params, trial = stored_trial()
-    distribution = probe.quick_jit(objective().policy)(params, trial)
+    distribution = jax.jit(objective().policy)(params, trial)
     last = jax.tree.map(lambda leaf: leaf[-1], trial)
     log_prob = distribution.log_prob(last.action[None])[0]
     np.testing.assert_allclose(log_prob, last.log_prob, rtol=1e-9)

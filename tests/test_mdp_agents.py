@@ -59,7 +59,7 @@ def test_prior_counts_as_it_is_given():
 def test_samples_of_the_posterior_have_its_mean_and_variance():
     beliefs = experienced([(0, 1, 3.0, 2), (0, 1, 5.0, 2)])
     draw = lambda key: sample_model(key, beliefs)
-    samples = probe.quick_jit(jax.vmap(draw))(jax.random.split(KEY, 5000))
+    samples = jax.jit(jax.vmap(draw))(jax.random.split(KEY, 5000))
     mean = mean_model(beliefs)
     np.testing.assert_allclose(samples.transition.mean(0), mean.transition, atol=0.02)
     np.testing.assert_allclose(samples.reward.mean(0), mean.reward, atol=0.06)
@@ -140,9 +140,7 @@ def rewards_of(env, task, name, prior, setting, num_episodes, num_trials):
     states, actions = task.reward.shape
     agent = MDP_AGENTS[name].make(states, actions, env.horizon, prior, setting)
     trial = lambda key: play(key, env, agent, task, num_episodes)
-    return np.asarray(
-        probe.quick_jit(jax.vmap(trial))(jax.random.split(KEY, num_trials))
-    )
+    return np.asarray(jax.jit(jax.vmap(trial))(jax.random.split(KEY, num_trials)))
 
 
 def test_greedy_keeps_to_the_first_action_that_is_better_than_expected():

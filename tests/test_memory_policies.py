@@ -105,7 +105,7 @@ def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(
     params["action"] = jax.tree.map(lambda leaf: 30 * leaf, params["action"])
     task = jnp.int32(3) if env is SMALL else jnp.array([0.1, 0.2])
 
-    @probe.quick_jit
+    @jax.jit
     def both(key):
         trial = collect_lives(key, env, networks.policy, params, task, 3, 2)
         features = networks.features(params, trial)

@@ -47,13 +47,13 @@ def problem():
     policy = mlp_policy(env.observation_space, env.action_space, CONFIG.network)
     objective = meta_objective(policy, inner_loop(policy, CONFIG), CONFIG)
     algorithm = maml(env, CONFIG, TaskAxis())
-    params = probe.to_float64(probe.quick_jit(policy.init)(jax.random.key(0)))
+    params = probe.to_float64(jax.jit(policy.init)(jax.random.key(0)))
     keys = jax.random.split(jax.random.key(1), len(GOALS))
     adapt = lambda key, goal: algorithm.adapt(key, params, goal)
-    return objective, params, probe.quick_jit(jax.vmap(adapt))(keys, jnp.asarray(GOALS))
+    return objective, params, jax.jit(jax.vmap(adapt))(keys, jnp.asarray(GOALS))
 
 
-@probe.quick_jit
+@jax.jit
 def trust_region_step(unit):
     """Where a step from the problem's parameters leads, and its metrics."""
     objective, params, trials = problem()
@@ -69,9 +69,7 @@ def test_trust_region_step_equals_a_dense_solve():
     policy = lambda flat, trial: objective.policy(unravel(flat), trial)
     value = lambda flat, trial: objective.value(unravel(flat), trial)
     kl = lambda new, trial: mean_kl(policy(flat, trial), policy(new, trial))
-    mean = lambda fn: np.mean(
-        probe.quick_jit(jax.vmap(fn, (None, 0)))(flat, trials), axis=0
-    )
+    mean = lambda fn: np.mean(jax.jit(jax.vmap(fn, (None, 0)))(flat, trials), axis=0)
     damped = mean(jax.hessian(kl)) + REGION.damping * np.eye(flat.size)
     gradient = mean(jax.grad(value))
     direction = np.linalg.solve(damped, gradient)
@@ -87,7 +85,7 @@ def step_on_rows(fisher_rows):
     objective, params, trials = problem()
     config = dataclasses.replace(REGION, fisher_rows=fisher_rows)
     update = trust_region(objective, TaskAxis(), config).update
-    after, _, metrics = probe.quick_jit(update)(params, (), trials)
+    after, _, metrics = jax.jit(update)(params, (), trials)
     return probe.flatten(after) - probe.flatten(params), metrics
 
 
@@ -125,7 +123,7 @@ def test_trust_region_step_lowers_the_loss_within_the_bound_on_kl():
         old = objective.policy(params, trial)
         return objective.value(new, trial), mean_kl(old, objective.policy(new, trial))
 
-    evaluate = probe.quick_jit(jax.vmap(loss_and_kl, (None, 0)))
+    evaluate = jax.jit(jax.vmap(loss_and_kl, (None, 0)))
     (before, _), (loss, kl) = evaluate(params, trials), evaluate(after, trials)
     improvement = np.mean(before) - np.mean(loss)
     assert improvement > 0
@@ -152,9 +150,9 @@ def test_gradient_descent_follows_the_mean_gradient_over_tasks():
     objective, params, trials = problem()
     optimizer = gradient_descent(objective, TaskAxis(chunk_size=2), optax.sgd(0.1))
     state = optimizer.init(params)
-    after, _, metrics = probe.quick_jit(optimizer.update)(params, state, trials)
+    after, _, metrics = jax.jit(optimizer.update)(params, state, trials)
     value = lambda p: jnp.mean(jax.vmap(partial(objective.value, p))(trials))
-    gradient = probe.quick_jit(jax.grad(value))(params)
+    gradient = jax.jit(jax.grad(value))(params)
     expected = jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient)
     assert probe.relative_error(after, expected) < 1e-12
     norm = np.linalg.norm(probe.flatten(gradient))
@@ -237,7 +235,7 @@ def check_two_devices():
     assert jax.device_count() == 2
     objective, params, trials = problem()
     update = trust_region(objective, TaskAxis(1, num_devices=2), REGION).update
-    sharded = probe.quick_jit(update)(params, (), trials)[0]
+    sharded = jax.jit(update)(params, (), trials)[0]
     assert probe.relative_error(sharded, trust_region_step(1.0)[0]) < 1e-6
 
 

@@ -79,7 +79,7 @@ def program():
     step = training.meta_step(algorithm, TARGETS.train, axis, num_tasks=4)
     ten = lambda state: jax.lax.scan(lambda state, _: step(state), state, length=10)
     start = training.initial_state(algorithm, training.TrainingConfig(num_seeds=2))
-    return start, probe.quick_jit(lambda state: axis.over_seeds(ten, state)[0])
+    return start, jax.jit(lambda state: axis.over_seeds(ten, state)[0])
 
 
 @cache
@@ -103,7 +103,7 @@ def test_pearl_learns_to_step_to_either_side():
     tasks = NumberedTask(jnp.array([0.8, -0.8]), jnp.array([-1, -1]))
     keys = jax.random.split(jax.random.key(3), (50, 2))
     adapt = jax.vmap(jax.vmap(algorithm.adapt, (0, None, 0)), (0, None, None))
-    reward = probe.quick_jit(adapt)(keys, params, tasks).reward
+    reward = jax.jit(adapt)(keys, params, tasks).reward
     before, after = reward.mean(axis=(0, 1, 3, 4))
     assert before < -0.75
     assert after > -0.3
@@ -116,7 +116,7 @@ def after_one_update(embedding):
     algorithm = make(TARGET, config, TaskAxis())
     step = training.meta_step(algorithm, TARGETS.train, TaskAxis(), num_tasks=4)
     start = jax.tree.map(lambda leaf: leaf[0], program()[0])
-    return algorithm, probe.quick_jit(step)(start)[0].train_state
+    return algorithm, jax.jit(step)(start)[0].train_state
 
 
 def test_without_sampling_the_updates_are_others():
@@ -182,17 +182,17 @@ def half_circle(**options):
 def collected():
     """The algorithm, its first state, and trials in four tasks."""
     algorithm, tasks = half_circle()
-    state = probe.quick_jit(algorithm.init)(jax.random.key(0))
+    state = jax.jit(algorithm.init)(jax.random.key(0))
     collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
     keys = jax.random.split(jax.random.key(2), 4)
-    return algorithm, state, probe.quick_jit(collect)(keys, state, tasks)
+    return algorithm, state, jax.jit(collect)(keys, state, tasks)
 
 
 @cache
 def updated():
     """The state after an update, and the trials that it was on."""
     algorithm, state, trials = collected()
-    update = probe.quick_jit(algorithm.update)
+    update = jax.jit(algorithm.update)
     return update(jax.random.key(3), state, trials)[0], trials
 
 
@@ -237,7 +237,7 @@ def test_reward_that_the_environment_does_not_report_is_named():
 def test_belief_is_the_prior_first_and_then_the_product_of_all_before():
     algorithm, state, trials = collected()
     trial = jax.tree.map(lambda leaf: leaf[0], trials)
-    beliefs = probe.quick_jit(algorithm.beliefs)(state.params, trial)
+    beliefs = jax.jit(algorithm.beliefs)(state.params, trial)
     assert beliefs.mean.shape == (3, 5, 3, 2)
     np.testing.assert_array_equal(beliefs.mean[0], np.zeros((5, 3, 2)))
     np.testing.assert_array_equal(beliefs.variance[0], np.ones((5, 3, 2)))
@@ -274,12 +274,12 @@ def test_dense_rewards_of_a_test_are_not_looked_at():
     other = make(env, config, TaskAxis())
     task = jax.tree.map(lambda leaf: leaf[0], tasks)
     trial, same = (
-        probe.quick_jit(each.adapt)(jax.random.key(4), state.params, task)
+        jax.jit(each.adapt)(jax.random.key(4), state.params, task)
         for each in (algorithm, other)
     )
     assert np.all(trial.metrics["dense_reward"] != same.metrics["dense_reward"])
     np.testing.assert_array_equal(trial.action, same.action)
-    beliefs = probe.quick_jit(algorithm.beliefs)
+    beliefs = jax.jit(algorithm.beliefs)
     jax.tree.map(
         np.testing.assert_array_equal,
         beliefs(state.params, trial),
@@ -301,7 +301,7 @@ def test_stages_after_the_first_act_by_draws_from_the_posterior():
     task = jax.tree.map(lambda leaf: leaf[0], tasks)
     drawn = EMBEDDINGS["sampled"]
     collect = collect_by_posterior(env, algorithm.adaptation, 1, 2000, policy, drawn)
-    trial = probe.quick_jit(collect)(jax.random.key(0), state.params, task)
+    trial = jax.jit(collect)(jax.random.key(0), state.params, task)
     beliefs = algorithm.beliefs(state.params, trial)
     for stage in range(2):
         actions, belief = trial.action[stage, 0], beliefs.mean[stage, 0, 0]
@@ -317,7 +317,7 @@ def improved(**options):
     """The first state, and that after one step on the trials of `collected`."""
     _, state, trials = collected()
     algorithm, _ = half_circle(num_updates=1, **options)
-    return state, probe.quick_jit(algorithm.update)(jax.random.key(3), state, trials)[0]
+    return state, jax.jit(algorithm.update)(jax.random.key(3), state, trials)[0]
 
 
 def test_target_critics_go_a_part_of_the_way_to_the_critics():
@@ -357,7 +357,7 @@ def test_rows_of_a_stage_differ_by_their_sampled_embeddings_alone(embedding, dif
     algorithm, tasks = half_circle(embedding=embedding, num_adaptation_steps=1)
     task = jax.tree.map(lambda leaf: leaf[0], tasks)
     _, state, _ = collected()
-    adapt = probe.quick_jit(algorithm.adapt)
+    adapt = jax.jit(algorithm.adapt)
     actions = adapt(jax.random.key(4), state.params, task).action
     assert np.any(actions != actions[:, :, :1]) == differ
 

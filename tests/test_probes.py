@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import probe
 import pytest
 
 from metarl_jax import probes
@@ -11,7 +10,7 @@ from metarl_jax.beliefs import Belief
 from metarl_jax.decoded_goals import Goals, decoded_goals, total_variation
 from metarl_jax.probes import principal_plane, probe_curve, task_folds
 
-compiled_r_squared = probe.quick_jit(probes.probe_r_squared)
+compiled_r_squared = jax.jit(probes.probe_r_squared)
 
 
 def probe_r_squared(features, parameters):

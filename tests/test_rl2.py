@@ -5,7 +5,6 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import probe
 import pytest
 
 import envs
@@ -74,8 +73,8 @@ def updated(outer):
     state = algorithm.init(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 8)
     collect = jax.vmap(lambda key: algorithm.adapt(key, state.params, tasks.train(key)))
-    trials = probe.quick_jit(collect)(keys)
-    update = probe.quick_jit(algorithm.update)
+    trials = jax.jit(collect)(keys)
+    update = jax.jit(algorithm.update)
     return state.params, *update(keys[0], state, trials)
 
 
@@ -105,7 +104,7 @@ def bytes_of_update(num_tasks, num_pulls):
         return key, state, jax.vmap(trial)(jax.random.split(key, num_tasks))
 
     shapes = jax.eval_shape(inputs, jax.random.key(0))
-    compiled = probe.quick_jit(algorithm.update).lower(*shapes).compile()
+    compiled = jax.jit(algorithm.update).lower(*shapes).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
 
@@ -121,7 +120,7 @@ def test_trial_is_consecutive_episodes_of_several_lives():
     algorithm = make(env, Rl2Config(2, num_episodes=3, memory=GruConfig(4)), TaskAxis())
     state = algorithm.init(jax.random.key(0))
     key = jax.random.key(1)
-    trial = probe.quick_jit(algorithm.adapt)(key, state.params, tasks.train(key))
+    trial = jax.jit(algorithm.adapt)(key, state.params, tasks.train(key))
     assert trial.reward.shape == (3, 4, 3)
     starts = jnp.argmax(trial.observation[:, 0], axis=-1)
     np.testing.assert_array_equal(starts, np.zeros((3, 3)))

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import probe
 import pytest
 
 import envs
@@ -37,7 +36,7 @@ def command(*arguments, **settings):
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env=os.environ | probe.QUICK | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from probe import quick_jit, relative_error
+from probe import relative_error
 
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.sequence_models import (
@@ -42,7 +42,7 @@ def model_and_params(config_type, length=LENGTH, **changes):
     config = CONFIGS[config_type]
     config = type(config)(**{**vars(config), **changes})
     model = sequence_model(config, NUM_INPUTS, length)
-    return model, quick_jit(model.init)(jax.random.key(1))
+    return model, jax.jit(model.init)(jax.random.key(1))
 
 
 def inputs(*shape):
@@ -50,7 +50,7 @@ def inputs(*shape):
 
 
 def step_by_step(model, params, sequence):
-    step = quick_jit(model.step)
+    step = jax.jit(model.step)
     memory, features = model.initial_memory, []
     for each in sequence:
         feature, memory = step(params, each, memory)
@@ -59,7 +59,7 @@ def step_by_step(model, params, sequence):
 
 
 def unroll(model, params, sequence):
-    return quick_jit(model.unroll)(params, sequence, model.initial_memory)
+    return jax.jit(model.unroll)(params, sequence, model.initial_memory)
 
 
 def assert_close(left, right):
@@ -83,7 +83,7 @@ def test_unroll_in_two_parts_equals_unroll_at_once(config_type, first):
     model, params = model_and_params(config_type)
     sequence = inputs(LENGTH)
     before, memory = unroll(model, params, sequence[:first])
-    after, memory = quick_jit(model.unroll)(params, sequence[first:], memory)
+    after, memory = jax.jit(model.unroll)(params, sequence[first:], memory)
     parts = jnp.concatenate([before, after]), memory
     assert_close(parts, unroll(model, params, sequence))
 
@@ -92,7 +92,7 @@ def test_unroll_in_two_parts_equals_unroll_at_once(config_type, first):
 def test_features_depend_on_all_inputs_until_then_and_on_no_later_ones(config_type):
     model, params = model_and_params(config_type)
     features = lambda sequence: model.unroll(params, sequence, model.initial_memory)[0]
-    jacobian = quick_jit(jax.jacobian(features))(inputs(LENGTH))  # [L, H, L, D]
+    jacobian = jax.jit(jax.jacobian(features))(inputs(LENGTH))  # [L, H, L, D]
     depends = np.abs(jacobian).sum((1, 3)) > 0
     np.testing.assert_array_equal(depends, np.tri(LENGTH, dtype=bool))
 
@@ -102,7 +102,7 @@ def test_a_batch_of_sequences_equals_single_ones(config_type):
     model, params = model_and_params(config_type)
     sequences = inputs(3, LENGTH)
     batch = jax.vmap(model.unroll, in_axes=(None, 0, None))
-    together = quick_jit(batch)(params, sequences, model.initial_memory)
+    together = jax.jit(batch)(params, sequences, model.initial_memory)
     for index, sequence in enumerate(sequences):
         one = jax.tree.map(lambda leaf, index=index: leaf[index], together)
         assert_close(one, unroll(model, params, sequence))
@@ -115,7 +115,7 @@ def test_memories_of_a_batch_may_be_at_different_steps(config_type):
     memories = [unroll(model, params, sequence[:n])[1] for n in (2, 7)]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *memories)
     step = jax.vmap(model.step, in_axes=(None, 0, 0))
-    features, _ = quick_jit(step)(params, sequence[jnp.array([2, 7])], batch)
+    features, _ = jax.jit(step)(params, sequence[jnp.array([2, 7])], batch)
     assert_close(features, unroll(model, params, sequence)[0][jnp.array([2, 7])])
 
 
@@ -148,7 +148,7 @@ def test_recalls_its_first_input_after_ten_steps(config_type):
         (params, _), _ = jax.lax.scan(update, state, keys)
         return accuracy_and_loss(params, jax.random.key(4))[0]
 
-    assert quick_jit(train)(params) == 1.0
+    assert jax.jit(train)(params) == 1.0
 
 
 @recurrent_models
@@ -191,7 +191,7 @@ def gradient_through(model, num_steps, of=lambda features, memory: memory):
         given = of(*model.unroll(params, sequence, model.initial_memory))
         return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(given))
 
-    return quick_jit(jax.value_and_grad(value))
+    return jax.jit(jax.value_and_grad(value))
 
 
 def test_gru_follows_its_equations():
@@ -325,7 +325,7 @@ def test_a_block_of_snail_sees_the_whole_trial_by_itself():
     model, params = model_and_params(SnailConfig, num_convolutions=1, length=9)
     last = lambda sequence: model.unroll(params, sequence, model.initial_memory)[0][-1]
     without_attention = lambda sequence: last(sequence)[: -CONFIGS[SnailConfig].filters]
-    jacobian = quick_jit(jax.jacobian(without_attention))(inputs(9))  # [H, L, D]
+    jacobian = jax.jit(jax.jacobian(without_attention))(inputs(9))  # [H, L, D]
     assert (np.abs(jacobian).sum((0, 2)) > 0).all()
 
 
@@ -367,7 +367,7 @@ def test_embedding_is_a_layer_before_the_model():
     model = embedded(
         NUM_INPUTS, layers, lambda size: sequence_model(GruConfig(4), size, LENGTH)
     )
-    params = quick_jit(model.init)(jax.random.key(0))
+    params = jax.jit(model.init)(jax.random.key(0))
     layer = params["embedding"]["params"]["hidden_0"]
     seen = jnp.maximum(inputs(LENGTH) @ layer["weight"].T + layer["bias"], 0)
     plain = sequence_model(GruConfig(4), 5, LENGTH)

@@ -44,7 +44,7 @@ def iteration(config, axis, convert=probe.to_float64):
 
 
 def compiled(program, state, axis):
-    program = probe.quick_jit(program, out_shardings=axis.everywhere)
+    program = jax.jit(program, out_shardings=axis.everywhere)
     return program.lower(state).compile()
 
 

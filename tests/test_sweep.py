@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import probe
 import pytest
 
 from experiments import grid
@@ -32,7 +31,7 @@ def started(module, *arguments, devices):
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
-        env=os.environ | probe.QUICK | {"JAX_NUM_CPU_DEVICES": str(devices)},
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

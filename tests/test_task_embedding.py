@@ -65,7 +65,7 @@ def trained(name):
     algorithm = make(env, config, axis)
     step = training.meta_step(algorithm, sample_task, axis, num_tasks=8)
     iterate = lambda state, _: step(state)
-    run = probe.quick_jit(lambda state: jax.lax.scan(iterate, state, length=40))
+    run = jax.jit(lambda state: jax.lax.scan(iterate, state, length=40))
     state, metrics = run(training.RunState(started(name)[1], KEY, jnp.array(0)))
     return algorithm, state.train_state.params, metrics["return"][:, 0]
 
@@ -74,7 +74,7 @@ def trained(name):
 def started(name):
     config, env, _ = PROBLEMS[name]
     algorithm = make(env, config, TaskAxis())
-    return algorithm, probe.quick_jit(algorithm.init)(KEY)
+    return algorithm, jax.jit(algorithm.init)(KEY)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -92,7 +92,7 @@ def test_gradient_steps_on_the_embedding_improve_the_return_in_new_tasks():
     keys = jax.random.split(KEY, (4, 5))
     adapt = lambda key, task: algorithm.adapt(key, params, task)
     over_keys = jax.vmap(adapt, in_axes=(0, None))
-    trials = probe.quick_jit(jax.vmap(over_keys))(keys, tasks)
+    trials = jax.jit(jax.vmap(over_keys))(keys, tasks)
     by_stage = trials.reward.sum(axis=3).mean(axis=(0, 1, 3))
     assert by_stage[-1] > by_stage[0] + 0.5
 
@@ -103,9 +103,9 @@ def test_embedding_of_a_new_task_starts_at_the_mean_and_alone_adapts():
     mean = jnp.mean(state.params["table"], axis=0)
     np.testing.assert_allclose(start.params["context"], mean, rtol=1e-6)
     task = NumberedTask(GOALS[0], jnp.int32(-1))
-    trial = probe.quick_jit(algorithm.adapt)(KEY, state.params, task)
+    trial = jax.jit(algorithm.adapt)(KEY, state.params, task)
     rollout = jax.tree.map(lambda leaf: leaf[0], trial)
-    after = probe.quick_jit(algorithm.adaptation.update)(start, rollout).params
+    after = jax.jit(algorithm.adaptation.update)(start, rollout).params
     assert np.all(after["context"] != start.params["context"])
     jax.tree.map(np.testing.assert_array_equal, after["shared"], state.params["action"])
 
@@ -114,7 +114,7 @@ def collected(tasks):
     algorithm, state = started("learned table")
     collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
     keys = jax.random.split(KEY, jax.tree.leaves(tasks)[0].shape[0])
-    return algorithm, state, probe.quick_jit(collect)(keys, state, tasks)
+    return algorithm, state, jax.jit(collect)(keys, state, tasks)
 
 
 def test_training_acts_with_the_row_of_the_task():
@@ -148,7 +148,7 @@ def test_task_of_a_test_has_the_mean_of_the_table_and_not_the_last_row():
 def test_rows_of_tasks_that_were_not_played_stay_as_they_are():
     tasks = NumberedTask(GOALS[:2], jnp.array([3, 1]))
     algorithm, state, trials = collected(tasks)
-    after, _ = probe.quick_jit(algorithm.update)(KEY, state, trials)
+    after, _ = jax.jit(algorithm.update)(KEY, state, trials)
     moved = np.any(after.params["table"] != state.params["table"], axis=1)
     np.testing.assert_array_equal(moved, [False, True, False, True])
 
@@ -156,14 +156,14 @@ def test_rows_of_tasks_that_were_not_played_stay_as_they_are():
 def test_told_policy_reads_the_task_and_stays_as_it_is():
     algorithm, state = started("true task")
     assert algorithm.adaptation is None
-    trial = probe.quick_jit(algorithm.adapt)(KEY, state.params, GOALS[0])
+    trial = jax.jit(algorithm.adapt)(KEY, state.params, GOALS[0])
     assert trial.reward.shape == (3, 15, 5)
     context = trial.observation[0, 0, 0, 2:]
     params = {"shared": state.params["action"], "context": context}
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[3:]), trial)
     act = lambda observation: algorithm.policy.apply(params, observation, ())[0]
     log_prob = lambda observation, action: act(observation).log_prob(action)
-    expected = probe.quick_jit(jax.vmap(log_prob))(flat.observation, flat.action)
+    expected = jax.jit(jax.vmap(log_prob))(flat.observation, flat.action)
     np.testing.assert_allclose(flat.log_prob, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import probe
 import pytest
 
 import experiments
@@ -33,9 +32,7 @@ def time_to_return(out, *arguments):
             *(*settings, "--iterations-per-evaluation=1", *arguments),
         ],
         cwd=ROOT,
-        env=os.environ
-        | probe.QUICK
-        | {"JAX_NUM_CPU_DEVICES": "1", "XDG_CACHE_HOME": str(out)},
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "XDG_CACHE_HOME": str(out)},
         capture_output=True,
         text=True,
         timeout=300,

@@ -57,7 +57,7 @@ def trial(seed=0, num_lives=2):
 def built(decoder=DECODER):
     config = AutoencoderConfig(2, (8,), GruConfig(8), decoder)
     autoencoder = trial_autoencoder(ENV, config, LENGTH)
-    params = probe.quick_jit(autoencoder.init)(jax.random.key(0))
+    params = jax.jit(autoencoder.init)(jax.random.key(0))
     return autoencoder, params
 
 

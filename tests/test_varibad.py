@@ -99,7 +99,7 @@ def test_belief_remembers_what_was_pulled():
     params = jax.tree.map(lambda leaf: leaf[0], state.params)
     nothing = jnp.zeros(ENV.observation_space.shape)
 
-    @probe.quick_jit
+    @jax.jit
     def first_pull(key):
         """The arm, what it paid, and what is expected of it before each pull."""
         trial = algorithm.adapt(key, params, opposite_arms(key))
@@ -132,11 +132,11 @@ UPDATE_KEY = jax.random.key(2)
 def updated(config):
     """The update of `config`, the states before and after it, metrics and trials."""
     _, algorithm, _ = program(config)
-    state = probe.quick_jit(algorithm.init)(jax.random.key(0))
+    state = jax.jit(algorithm.init)(jax.random.key(0))
     keys = jax.random.split(jax.random.key(1), 8)
     collect = lambda key: algorithm.collect(key, state, opposite_arms(key))
-    trials = probe.quick_jit(jax.vmap(collect))(keys)
-    update = probe.quick_jit(algorithm.update)
+    trials = jax.jit(jax.vmap(collect))(keys)
+    update = jax.jit(algorithm.update)
     return update, state, *update(UPDATE_KEY, state, trials), trials
 
 
@@ -220,7 +220,7 @@ def test_beliefs_of_a_trial_are_those_that_were_acted_on():
     config = dataclasses.replace(CONFIG, num_adaptation_steps=1, num_episodes=3)
     algorithm = make(env, config, TaskAxis())
 
-    @probe.quick_jit
+    @jax.jit
     def both(key):
         params = algorithm.init(key).params
         louder = lambda leaf: 30 * leaf

@@ -374,7 +374,7 @@ def test_film_has_the_first_episode_of_the_first_row_of_each_stage():
 def test_robot_at_rest_stands_on_the_ground(name):
     env, tasks = envs.make(name)
     system = env.system(tasks.train(jax.random.key(0)))
-    poses = probe.quick_jit(
+    poses = jax.jit(
         lambda q: kinematics.forward(system, q, jnp.zeros(system.qd_size()))
     )
     pose, _ = poses(system.init_q)
