@@ -122,7 +122,7 @@ def adaptation_curve(
             axes.axhline(values[0], linestyle="--", color=color, label=name)
         else:
             axes.plot(values, linestyle="--", marker=".", color=color, label=name)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
