@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import envs
-from experiments import run
+from experiments import evaluate, run
 from metarl_jax import platform
 from metarl_jax.evaluation import EvaluationConfig, held_out_tasks
 
@@ -23,13 +23,13 @@ SMALL = [
     "--training.num-seeds=2",
     "--training.iterations-per-chunk=1",
     "--training.iterations-per-checkpoint=1",
+    "--algorithm.num-adaptation-steps=1",
     "--algorithm.num-episodes=3",
     "--algorithm.network.hidden-sizes=8",
     "--environment-options.horizon=10",
     "--evaluation.num-episodes=3",
-    "--evaluation.num-adaptation-steps=2",
-    "--oracle-iterations=2",
 ]
+ONLY_TRAINED = ["--evaluation.num-adaptation-steps=0", "--oracle-iterations=0"]
 
 
 def command(*arguments, **settings):
@@ -45,7 +45,7 @@ def command(*arguments, **settings):
 
 
 def run_small(*arguments):
-    return command("experiments.run", "maml_point", *arguments, *SMALL)
+    return command("experiments.run", "maml_point", *SMALL, *arguments)
 
 
 def finish(process):
@@ -56,10 +56,18 @@ def finish(process):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    process = run_small(f"--run-dir={folder}", "--training.num-iterations=12")
+    steps = ["--evaluation.num-adaptation-steps=2", "--oracle-iterations=1"]
+    process = run_small(f"--run-dir={folder}", "--training.num-iterations=12", *steps)
     code, out, errors = finish(process)
     assert code == 0, errors
     return folder, out
+
+
+@pytest.fixture
+def main_of(monkeypatch):
+    """The `main` of a module, in this process, where JAX is set up."""
+    monkeypatch.setattr(platform, "configure", lambda: None)
+    return lambda module, *arguments: module.main(list(map(str, arguments)))
 
 
 def rows_without_seconds(folder):
@@ -142,13 +150,11 @@ def test_evaluate_reads_a_run_and_writes_where_it_is_told(finished, tmp_path):
     np.testing.assert_allclose(np.transpose(list(written.values())), goals, rtol=1e-6)
 
 
-def test_algorithm_is_tested_with_other_settings(finished, tmp_path):
+def test_algorithm_is_tested_with_other_settings(finished, main_of, tmp_path):
     """Steps of another size change the returns after them, and those before not."""
     folder, _ = finished
     settings = ["--algorithm", "inner_step_sizes=1 2", "--algorithm=inner-updates=2"]
-    arguments = [str(folder), f"--out={tmp_path}", *settings]
-    code, _, errors = finish(command("experiments.evaluate", *arguments))
-    assert code == 0, errors
+    main_of(evaluate, folder, f"--out={tmp_path}", *settings)
     summaries = [
         json.loads((path / "summary.json").read_text()) for path in (folder, tmp_path)
     ]
@@ -159,55 +165,55 @@ def test_algorithm_is_tested_with_other_settings(finished, tmp_path):
     assert not np.isclose(trained[1:], other[1:]).any()
 
 
-def test_run_killed_during_a_save_resumes_bit_for_bit(finished, tmp_path):
-    reference, _ = finished
-    folder = tmp_path / "killed"
-    process = run_small(f"--run-dir={folder}", "--training.num-iterations=12")
-    saving = folder / "checkpoints"
+def wait_until(happens, process):
     deadline = time.monotonic() + 300
-    while not (
-        list(saving.glob("*.partial"))
-        and any(path.name.isdecimal() for path in saving.iterdir())
-    ):
+    while not happens():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_run_killed_during_a_save_and_then_interrupted_goes_on_bit_for_bit(
+    finished, tmp_path
+):
+    folder = tmp_path / "run"
+    saving = folder / "checkpoints"
+    saved = lambda: {
+        int(path.name) for path in saving.glob("*") if path.name.isdecimal()
+    }
+    process = run_small(
+        f"--run-dir={folder}", "--training.num-iterations=12", *ONLY_TRAINED
+    )
+    wait_until(lambda: saved() and list(saving.glob("*.partial")), process)
     process.kill()
     assert finish(process)[0] == -signal.SIGKILL
-    assert not (saving / "12").exists()
-    process = run_small(f"--resume={folder}", "--training.num-iterations=12")
-    code, _, errors = finish(process)
-    assert code == 0, errors
-    assert_same_run(folder, reference, 12)
+    killed_after = max(saved())
+    assert killed_after < 12
 
-
-def test_interrupted_run_saves_and_says_how_to_resume(finished, tmp_path):
-    reference, _ = finished
-    folder = tmp_path / "interrupted"
-    process = run_small(f"--run-dir={folder}", "--training.num-iterations=12")
-    deadline = time.monotonic() + 300
-    while not (folder / "checkpoints").exists():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    process = command("experiments.run", "maml_point", f"--resume={folder}")
+    wait_until(lambda: max(saved()) > killed_after, process)
     process.send_signal(signal.SIGINT)
     code, out, _ = finish(process)
     assert code == 130
+    assert max(saved()) < 12
     resume = f"python -m experiments.run maml_point --resume {folder}"
     assert resume in out
+
     code, _, errors = finish(command(*resume.split()[2:]))
     assert code == 0, errors
-    assert_same_run(folder, reference, 12)
+    assert_same_run(folder, finished[0], 12)
 
 
-def test_run_with_infinite_step_stops_with_iteration_and_checkpoint(tmp_path):
-    process = run_small(
-        f"--run-dir={tmp_path / 'run'}",
-        "--algorithm.inner-step-sizes=1e30",
-        "--training.num-iterations=5",
-    )
-    code, _, errors = finish(process)
-    assert code == 1
-    line = errors.strip().splitlines()[-1]
+def test_run_with_infinite_step_stops_with_iteration_and_checkpoint(
+    main_of, tmp_path, capsys
+):
+    iterations = "--training.num-iterations=5"
+    step = "--algorithm.inner-step-sizes=1e30"
+    arguments = [*SMALL, f"--run-dir={tmp_path / 'run'}", iterations, step]
+    with pytest.raises(SystemExit) as ended:
+        main_of(run, "maml_point", *arguments)
+    assert ended.value.code == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
     assert "is not finite at iteration" in line
     assert "checkpoint" in line
 
@@ -226,13 +232,10 @@ WRONG = {
 
 @pytest.mark.parametrize("arguments, said", WRONG.items())
 def test_wrong_option_gets_one_line_with_the_valid_choices(
-    arguments, said, capsys, monkeypatch
+    arguments, said, main_of, capsys
 ):
-    monkeypatch.setattr(
-        platform, "configure", lambda: None
-    )  # which sets up JAX, and here it is
     with pytest.raises(SystemExit) as ended:
-        run.main(arguments.split())
+        main_of(run, *arguments.split())
     out, errors = capsys.readouterr()
     assert ended.value.code == 2
     assert said in errors
