@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
 import envs
 from experiments import evaluate, run
-from metarl_jax import platform
 from metarl_jax.evaluation import EvaluationConfig, held_out_tasks
 
 ROOT = Path(__file__).parents[1]
@@ -61,13 +61,6 @@ def finished(tmp_path_factory):
     code, out, errors = finish(process)
     assert code == 0, errors
     return folder, out
-
-
-@pytest.fixture
-def main_of(monkeypatch):
-    """The `main` of a module, in this process, where JAX is set up."""
-    monkeypatch.setattr(platform, "configure", lambda: None)
-    return lambda module, *arguments: module.main(list(map(str, arguments)))
 
 
 def rows_without_seconds(folder):
@@ -150,11 +143,11 @@ def test_evaluate_reads_a_run_and_writes_where_it_is_told(finished, tmp_path):
     np.testing.assert_allclose(np.transpose(list(written.values())), goals, rtol=1e-6)
 
 
-def test_algorithm_is_tested_with_other_settings(finished, main_of, tmp_path):
+def test_algorithm_is_tested_with_other_settings(finished, tmp_path):
     """Steps of another size change the returns after them, and those before not."""
     folder, _ = finished
     settings = ["--algorithm", "inner_step_sizes=1 2", "--algorithm=inner-updates=2"]
-    main_of(evaluate, folder, f"--out={tmp_path}", *settings)
+    commands.call(evaluate, folder, f"--out={tmp_path}", *settings)
     summaries = [
         json.loads((path / "summary.json").read_text()) for path in (folder, tmp_path)
     ]
@@ -204,14 +197,12 @@ def test_run_killed_during_a_save_and_then_interrupted_goes_on_bit_for_bit(
     assert_same_run(folder, finished[0], 12)
 
 
-def test_run_with_infinite_step_stops_with_iteration_and_checkpoint(
-    main_of, tmp_path, capsys
-):
+def test_run_with_infinite_step_stops_with_iteration_and_checkpoint(tmp_path, capsys):
     iterations = "--training.num-iterations=5"
     step = "--algorithm.inner-step-sizes=1e30"
     arguments = [*SMALL, f"--run-dir={tmp_path / 'run'}", iterations, step]
     with pytest.raises(SystemExit) as ended:
-        main_of(run, "maml_point", *arguments)
+        commands.call(run, "maml_point", *arguments)
     assert ended.value.code == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert "is not finite at iteration" in line
@@ -231,11 +222,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("arguments, said", WRONG.items())
-def test_wrong_option_gets_one_line_with_the_valid_choices(
-    arguments, said, main_of, capsys
-):
+def test_wrong_option_gets_one_line_with_the_valid_choices(arguments, said, capsys):
     with pytest.raises(SystemExit) as ended:
-        main_of(run, *arguments.split())
+        commands.call(run, *arguments.split())
     out, errors = capsys.readouterr()
     assert ended.value.code == 2
     assert said in errors
