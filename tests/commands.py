@@ -1,12 +1,25 @@
 """Commands that are called in this process, where JAX is set up already."""
 
+import os
+from unittest import mock
+
 import pytest
 
 from metarl_jax import platform
 
 
-def call(module, *arguments):
-    """Calls `main` of a command with what would be typed after its name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(platform, "configure", lambda: None)
+def call(module, *arguments, **environment):
+    """Calls `main` of a command with what would be typed after its name.
+
+    Args:
+      module: of the command.
+      *arguments: of the command line.
+      **environment: variables for it and the processes that it starts.
+    """
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        mock.patch.dict(os.environ, environment),
+    ):
+        patch.setattr(platform, "configure", lambda cache=True: None)
+        patch.setattr(platform, "use_cpu_only", lambda: None)
         module.main([str(argument) for argument in arguments])

@@ -1,7 +1,9 @@
 """The benchmark: what it measures, saves, draws and compares."""
 
+import contextlib
 import csv
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import commands
 import jax
 import numpy as np
 import probe
@@ -17,6 +20,7 @@ import pytest
 
 import experiments
 from experiments import (
+    benchmark,
     benchmark_compare,
     benchmark_parts,
     benchmark_plan,
@@ -94,10 +98,12 @@ def start(*arguments):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("benchmark")
-    process = start(*ONE_FAILS, f"--out={folder}")
-    out, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return folder, out
+    out = io.StringIO()
+    handler = signal.getsignal(signal.SIGTERM)
+    with contextlib.redirect_stdout(out):
+        commands.call(benchmark, *ONE_FAILS, f"--out={folder}")
+    signal.signal(signal.SIGTERM, handler)
+    return folder, out.getvalue()
 
 
 def test_failed_combination_is_recorded_and_the_rest_goes_on(finished):

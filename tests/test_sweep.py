@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import commands
 import pytest
 
+import experiments.sweep
 from experiments import grid
 from experiments.sweep import plan
 
@@ -18,20 +20,21 @@ SMALL = (
     "--num-iterations=2",
     "--training.num-tasks=2",
     "--iterations-per-chunk=1",
+    "--algorithm.num-adaptation-steps=1",
     "--algorithm.num-episodes=2",
     "--hidden-sizes=8",
     "--horizon=5",
     "--evaluation.num-episodes=2",
     "--evaluation.num-adaptation-steps=1",
 )
-STEPS = 2 * 2 * 4 * 5 * 2  # iterations, tasks, stages, time steps, episodes
+STEPS = 2 * 2 * 2 * 5 * 2  # iterations, tasks, stages, time steps, episodes
 
 
-def started(module, *arguments, devices):
+def started(module, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", module, "maml_point", *arguments],
         cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)},
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -44,10 +47,6 @@ def finished(process):
     return process.returncode, out, errors
 
 
-def sweep(*arguments, devices=1):
-    return started("experiments.sweep", "maml_point", *arguments, devices=devices)
-
-
 def read(path):
     return json.loads(path.read_text())
 
@@ -57,21 +56,24 @@ def written(folder):
     return {path: path.stat().st_mtime_ns for path in files}
 
 
-def test_point_of_a_sweep_equals_the_run_with_its_settings(tmp_path):
+def test_point_of_a_sweep_equals_the_run_with_its_settings(tmp_path, capsys):
     out = tmp_path / "sweep"
     (out / "learning_rate=4e-3" / "metrics.csv").mkdir(parents=True)  # is no file
-    arguments = *SMALL, "--grid=learning_rate=1e-3,4e-3", "--seeds=2", f"--out={out}"
-    code, _, errors = finished(sweep(*arguments, "--processes=2", devices=2))
-    assert code == 2
+    points = *SMALL, "--grid=learning_rate=1e-3,4e-3", "--seeds=2", f"--out={out}"
+    arguments = experiments.sweep, "maml_point", *points
+    with pytest.raises(SystemExit) as ended:
+        commands.call(*arguments, "--processes=2", JAX_NUM_CPU_DEVICES="2")
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
     assert "failed: learning_rate=4e-3; the same command tries again" in errors
     (out / "learning_rate=4e-3" / "metrics.csv").rmdir()
     before = written(out / "learning_rate=1e-3")
-    code, printed, errors = finished(sweep(*arguments, "--processes=1"))
-    assert code == 0, errors
+    commands.call(*arguments, "--processes=1", JAX_NUM_CPU_DEVICES="1")
+    printed = capsys.readouterr().out
     assert written(out / "learning_rate=1e-3") == before
     run = tmp_path / "run"
     settings = "--num-seeds=2", "--oracle-iterations=0", f"--run-dir={run}"
-    process = started("experiments.run", "maml_point", *SMALL, *settings, devices=1)
+    process = started("experiments.run", *SMALL, *settings)
     code, _, errors = finished(process)  # at the default learning rate, 4e-3
     assert code == 0, errors
     assert read(out / "learning_rate=4e-3" / "returns.json") == read(
@@ -91,9 +93,9 @@ def test_stopped_sweep_goes_on_from_its_checkpoint(tmp_path):
     point = tmp_path / "learning_rate=1e-3"
     arguments = (
         *(*SMALL, "--num-iterations=400", "--iterations-per-checkpoint=1000"),
-        *("--grid=learning_rate=1e-3", "--seeds=1", f"--out={tmp_path}"),
+        *("--grid=learning_rate=1e-3", "--seeds=2", f"--out={tmp_path}"),
     )
-    process = sweep(*arguments)
+    process = started("experiments.sweep", *arguments)
     try:
         deadline = time.monotonic() + 300
         while not (point / "metrics.csv").exists():
@@ -110,12 +112,11 @@ def test_stopped_sweep_goes_on_from_its_checkpoint(tmp_path):
     assert not (point / "row.json").exists()
     (saved,) = (int(path.name) for path in (point / "checkpoints").iterdir())
     logged = (point / "metrics.csv").read_text()
-    code, _, errors = finished(sweep(*arguments))
-    assert code == 0, errors
+    commands.call(experiments.sweep, "maml_point", *arguments, JAX_NUM_CPU_DEVICES="1")
     log = (point / "metrics.csv").read_text()
     assert log.startswith(logged)
-    assert logged.count("\n") == 1 + saved
-    assert log.count("\n") == 1 + 400
+    assert logged.count("\n") == 1 + 2 * saved
+    assert log.count("\n") == 1 + 2 * 400
 
 
 def test_grid_is_the_product_of_its_axes():
@@ -136,8 +137,6 @@ def test_values_of_a_tuple_have_spaces_between():
 
 def test_settings_and_seeds_hold_for_all_points_and_the_rest_is_the_experiments():
     import dataclasses
-
-    import experiments
 
     default = experiments.load("maml_point")
     settings = ["--seeds=3", "--horizon=7", "--grid=num_iterations=4,5"]

@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import commands
 import jax
 import numpy as np
 import pytest
 
-import experiments
+import experiments.time_to_return
 from experiments.experiment import at_test_time, build
 from experiments.time_to_return import Options, plan
 from experiments.timed_training import marks
@@ -23,20 +24,10 @@ ROOT = Path(__file__).parents[1]
 STEPS = 80_000  # of an iteration of `reptile` on point
 
 
-def time_to_return(out, *arguments):
-    """Runs the command on one row, for two iterations at most, with no cache yet."""
-    settings = "--rows=reptile", f"--budget={2 * STEPS}", f"--out={out}"
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "experiments.time_to_return"),
-            *(*settings, "--iterations-per-evaluation=1", *arguments),
-        ],
-        cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "XDG_CACHE_HOME": str(out)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def settings(out):
+    """Of one row, for two iterations at most."""
+    budget = f"--budget={2 * STEPS}"
+    return "--rows=reptile", budget, f"--out={out}", "--iterations-per-evaluation=1"
 
 
 def results(out):
@@ -45,7 +36,15 @@ def results(out):
 
 def test_target_that_is_reached_at_once_ends_the_row_at_its_first_test(tmp_path):
     start = time.time()
-    done = time_to_return(tmp_path, "--target=-1000")
+    command = sys.executable, "-m", "experiments.time_to_return"
+    done = subprocess.run(
+        [*command, *settings(tmp_path), "--target=-1000"],
+        cwd=ROOT,
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     row = results(tmp_path)["reptile_0"]
     assert row["reached"]
@@ -60,20 +59,25 @@ def test_target_that_is_reached_at_once_ends_the_row_at_its_first_test(tmp_path)
     assert (tmp_path / "return.png").stat().st_size > 100
 
 
-def test_target_that_is_not_reached_is_given_up_at_the_budget(tmp_path):
-    done = time_to_return(tmp_path, "--target=0")
-    assert done.returncode == 0, done.stderr
-    assert "| reptile_0 | not within 0.16 M steps |" in done.stdout
+def test_target_that_is_not_reached_is_given_up_at_the_budget(tmp_path, capsys):
+    def aim_at(target):
+        arguments = *settings(tmp_path), f"--target={target}"
+        commands.call(experiments.time_to_return, *arguments, JAX_NUM_CPU_DEVICES="1")
+        return capsys.readouterr().out
+
+    assert "| reptile_0 | not within 0.16 M steps |" in aim_at(0)
     row = results(tmp_path)["reptile_0"]
     assert not row["reached"]
     assert (row["iterations"], row["env_steps"]) == (2, 2 * STEPS)
-    again = time_to_return(tmp_path, "--target=0")
+    again = aim_at(0)
     assert results(tmp_path)["reptile_0"] == row
-    assert "row 1" not in again.stdout
-    other = time_to_return(tmp_path, "--target=-1")
-    assert other.returncode == 2
-    assert other.stderr.startswith(f"error: {tmp_path} holds times to a return of 0.0")
-    assert len(other.stderr.splitlines()) == 1
+    assert "row 1" not in again
+    with pytest.raises(SystemExit) as ended:
+        aim_at(-1)
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"error: {tmp_path} holds times to a return of 0.0")
+    assert len(errors.splitlines()) == 1
 
 
 def test_score_is_the_held_out_return_of_plain_training():
@@ -117,8 +121,13 @@ def test_seeds_are_rows_of_their_own():
     }
 
 
-def test_every_row_that_learns_to_adapt_is_measured():
-    planned = plan(Options()).planned
+@pytest.fixture(scope="module")
+def planned():
+    """What is measured by default."""
+    return plan(Options()).planned
+
+
+def test_every_row_that_learns_to_adapt_is_measured(planned):
     assert {"maml_0", "maml_trpo_0", "maml_ppo_0", "promp_0", "reptile_0"} <= set(
         planned
     )
@@ -144,8 +153,9 @@ def test_wrong_option_is_refused_before_anything_runs(options, said):
         plan(Options(**options))
 
 
-def test_rows_that_are_tested_as_they_were_trained_only_are_left_out_by_default():
-    planned = plan(Options("point", step=1)).planned
+def test_rows_that_are_tested_as_they_were_trained_only_are_left_out_by_default(
+    planned,
+):
     assert "maml_0" in planned and "rl2_0" not in planned
     with pytest.raises(ValueError, match="tested on trials as long as those of train"):
         plan(Options("point", step=1, rows="rl2"))
