@@ -1,17 +1,22 @@
 """What adaptation changed, against hand values; and the command, end to end."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnax.environments import spaces
 
+import experiments.analyse
 from experiments.analyser import describe
+from experiments.run_directory import RunDirectory
+from experiments.trainer import train
 from metarl_jax import analysis
 from metarl_jax.conditioning import (
     Concatenation,
@@ -129,30 +134,39 @@ def test_change_of_one_part_is_carried_by_that_part(part):
     assert nothing > 1e-6
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
+def trained(path):
+    """The folder of a run, without the tests at its end."""
+    name = "point:anil"
+    experiment = dataclasses.replace(
+        experiments.load(name), environment_options={"horizon": 10}
+    )
+    parts = {
+        "algorithm": {"num_adaptation_steps": 1, "num_episodes": 2},
+        "training": {"num_iterations": 1, "num_tasks": 2},
+        "evaluation": {"num_episodes": 2},
+    }
+    small = {
+        part: dataclasses.replace(getattr(experiment, part), **settings)
+        for part, settings in parts.items()
+    }
+    experiment = dataclasses.replace(experiment, **small)
+    directory = RunDirectory(path)
+    directory.create(name, experiment)
+    train(directory, name, experiment, name)
+    return path
+
+
+def test_command_analyses_a_run_and_writes_its_figures(tmp_path):
+    folder = str(trained(tmp_path / "run"))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "experiments.analyse", folder),
+            *("--num-tasks=3", "--grid=3"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,
-    )
-
-
-def test_command_analyses_a_run_and_writes_its_figures(tmp_path):
-    trained = run(
-        "experiments.run",
-        "point:anil",
-        f"--run-dir={tmp_path / 'run'}",
-        "--num-iterations=1",
-        "--training.num-tasks=2",
-        "--environment-options.horizon=10",
-        "--algorithm.num-episodes=2",
-        "--evaluation.num-episodes=2",
-    )
-    assert trained.returncode == 0, trained.stderr
-    done = run(
-        "experiments.analyse", str(tmp_path / "run"), "--num-tasks=3", "--grid=3"
     )
     assert done.returncode == 0, done.stderr
     for name in ("layers.png", "landscape.png", "policies.png"):
@@ -164,7 +178,9 @@ def test_command_analyses_a_run_and_writes_its_figures(tmp_path):
     assert np.shape(numbers["return_around"]) == (3, 3)
 
 
-def test_folder_without_a_run_gets_one_line(tmp_path):
-    done = run("experiments.analyse", str(tmp_path))
-    assert done.returncode == 2
-    assert "no run in" in done.stderr and len(done.stderr.splitlines()) == 1
+def test_folder_without_a_run_gets_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        commands.call(experiments.analyse, tmp_path)
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert "no run in" in errors and len(errors.splitlines()) == 1
