@@ -20,6 +20,6 @@ def call(module, *arguments, **environment):
         pytest.MonkeyPatch.context() as patch,
         mock.patch.dict(os.environ, environment),
     ):
-        patch.setattr(platform, "configure", lambda cache=True: None)
-        patch.setattr(platform, "use_cpu_only", lambda: None)
+        for name in ("configure", "simulate_devices", "use_cpu_only"):
+            patch.setattr(platform, name, lambda *_, **__: None)
         module.main([str(argument) for argument in arguments])

@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import scaling
 from metarl_jax.communication import (
     Network,
     Reduction,
@@ -69,13 +71,12 @@ def test_time_is_bytes_over_bandwidth_and_the_latency_of_a_tree():
     np.testing.assert_allclose(seconds(SUMS, 4, network), 3 * 4 * 0.5 + 0.36)
 
 
-def scaling(*options):
-    command = [sys.executable, "-m", "experiments.scaling", "maml_point", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 def test_scaling_prints_the_speed_on_many_devices():
-    done = scaling("--devices=1,10,20", "--iteration-seconds=0.016")
+    command = sys.executable, "-m", "experiments.scaling", "maml_point"
+    options = "--devices=1,10,20", "--iteration-seconds=0.016"
+    done = subprocess.run(
+        [*command, *options], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     table = done.stdout.split("strong steps/s         efficiency\n")[1].splitlines()
     one, ten, twenty = ([float(x) for x in line.split()] for line in table)
@@ -95,7 +96,9 @@ def test_scaling_prints_the_speed_on_many_devices():
         ("--training.num-tasks=5", "num_tasks must be even, not 5"),
     ],
 )
-def test_wrong_numbers_get_one_line(option, said):
-    done = scaling(option)
-    assert done.returncode == 2 and said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_wrong_numbers_get_one_line(option, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        commands.call(scaling, "maml_point", option)
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2 and said in errors
+    assert len(errors.strip().splitlines()) == 1
