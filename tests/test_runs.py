@@ -29,6 +29,7 @@ SMALL = [
     "--environment-options.horizon=10",
     "--evaluation.num-episodes=3",
 ]
+ITERATIONS = 20  # enough to be interrupted in
 ONLY_TRAINED = ["--evaluation.num-adaptation-steps=0", "--oracle-iterations=0"]
 
 
@@ -57,7 +58,9 @@ def finish(process):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finished"
     steps = ["--evaluation.num-adaptation-steps=2", "--oracle-iterations=1"]
-    process = run_small(f"--run-dir={folder}", "--training.num-iterations=12", *steps)
+    process = run_small(
+        f"--run-dir={folder}", f"--training.num-iterations={ITERATIONS}", *steps
+    )
     code, out, errors = finish(process)
     assert code == 0, errors
     return folder, out
@@ -108,7 +111,7 @@ def test_run_leaves_everything_that_was_promised(finished):
         summary["return_by_step"], summary["interval_by_step"], strict=True
     ):
         assert low <= mean <= high
-    assert len(rows_without_seconds(folder)) == 2 * 12
+    assert len(rows_without_seconds(folder)) == 2 * ITERATIONS
     assert "95% interval" in out
 
 
@@ -175,26 +178,26 @@ def test_run_killed_during_a_save_and_then_interrupted_goes_on_bit_for_bit(
         int(path.name) for path in saving.glob("*") if path.name.isdecimal()
     }
     process = run_small(
-        f"--run-dir={folder}", "--training.num-iterations=12", *ONLY_TRAINED
+        f"--run-dir={folder}", f"--training.num-iterations={ITERATIONS}", *ONLY_TRAINED
     )
     wait_until(lambda: saved() and list(saving.glob("*.partial")), process)
     process.kill()
     assert finish(process)[0] == -signal.SIGKILL
     killed_after = max(saved())
-    assert killed_after < 12
+    assert killed_after < ITERATIONS
 
     process = command("experiments.run", "maml_point", f"--resume={folder}")
     wait_until(lambda: max(saved()) > killed_after, process)
     process.send_signal(signal.SIGINT)
     code, out, _ = finish(process)
     assert code == 130
-    assert max(saved()) < 12
+    assert max(saved()) < ITERATIONS
     resume = f"python -m experiments.run maml_point --resume {folder}"
     assert resume in out
 
     code, _, errors = finish(command(*resume.split()[2:]))
     assert code == 0, errors
-    assert_same_run(folder, finished[0], 12)
+    assert_same_run(folder, finished[0], ITERATIONS)
 
 
 def test_run_with_infinite_step_stops_with_iteration_and_checkpoint(tmp_path, capsys):
