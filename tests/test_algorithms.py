@@ -1,7 +1,9 @@
 """Every algorithm against the shared protocol, and each against what it is known by."""
 
 import dataclasses
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +45,7 @@ from metarl_jax.gradient_methods import (
     meta_objective,
 )
 from metarl_jax.networks import NetworkConfig, is_hidden, mlp_policy
+from metarl_jax.numbers import split_numbers
 from metarl_jax.optimizers import AdamConfig, ProximalConfig
 from metarl_jax.sequence_models import GruConfig
 from metarl_jax.task_axis import TaskAxis
@@ -74,6 +77,8 @@ def small(kind, **options):
         options = {"population_size": 4} | options
     if kind is ImamlConfig:  # I + H / lambda is well conditioned
         options = {"inner_step_sizes": (0.1, 0.05)} | options
+    if kind is CaviaConfig:
+        options = {"context_size": 3} | options
     if kind is Rl2Config:
         return Rl2Config(**{"num_episodes": 3, "memory": GruConfig(4)} | options)
     if kind is VaribadConfig:
@@ -93,23 +98,66 @@ def small(kind, **options):
     return kind(**SMALL | options)
 
 
+class Programs(NamedTuple):
+    """Of an algorithm; they take the numbers of its configuration first."""
+
+    init: Callable  # numbers -> state
+    collect: Callable  # (numbers, state) -> trials of four tasks
+    update: Callable  # (numbers, state, trials) -> (state, metrics)
+
+
+PROGRAMS = {}  # by configuration, save for its numbers
+
+
+def programs(kind, **options):
+    """The numbers of a configuration, and programs shared with all other numbers."""
+    env, tasks = problem(kind)
+    numbers, rebuild = split_numbers(small(kind, **options))
+    algorithm = lambda numbers: make(env, rebuild(numbers), TaskAxis())
+    init = lambda numbers: algorithm(numbers).init(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(1), len(GOALS))
+
+    def collect(numbers, state):
+        trial = jax.vmap(algorithm(numbers).collect, in_axes=(0, None, 0))
+        return trial(keys, state, tasks)
+
+    def update(numbers, state, trials):
+        return algorithm(numbers).update(jax.random.key(2), state, trials)
+
+    structure = repr(rebuild(len(numbers) * ("",)))
+    jitted = Programs(*map(jax.jit, (init, collect, update)))
+    return numbers, PROGRAMS.setdefault(structure, jitted)
+
+
 @cache
 def started(kind, **options):
-    """An algorithm, its first state, and what it learns from in four tasks."""
-    env, tasks = problem(kind)
-    algorithm = make(env, small(kind, **options), TaskAxis())
-    state = jax.jit(algorithm.init)(jax.random.key(0))
-    collect = jax.vmap(algorithm.collect, in_axes=(0, None, 0))
-    keys = jax.random.split(jax.random.key(1), len(GOALS))
-    return algorithm, state, jax.jit(collect)(keys, state, tasks)
+    """An algorithm and its first state."""
+    numbers, program = programs(kind, **options)
+    algorithm = make(problem(kind)[0], small(kind, **options), TaskAxis())
+    return algorithm, program.init(numbers)
 
 
 @cache
-def after_update(kind, **options):
-    """The states before and after one update, and its metrics."""
-    algorithm, state, trials = started(kind, **options)
-    update = jax.jit(algorithm.update)
-    return state, *update(jax.random.key(2), state, trials)
+def collected(kind, **options):
+    """What an algorithm learns from in four tasks."""
+    numbers, program = programs(kind, **options)
+    return program.collect(numbers, started(kind, **options)[1])
+
+
+@cache
+def after_update(kind, data_of=None, **options):
+    """The states before and after one update, and its metrics.
+
+    `data_of` is the kind whose trials it learns from, if not its own.
+    """
+    state = started(kind, **options)[1]
+    trials = collected(data_of) if data_of else collected(kind, **options)
+    return state, *update_of(kind, **options)(state, trials)
+
+
+def update_of(kind, **options):
+    numbers, program = programs(kind, **options)
+    return partial(program.update, numbers)
 
 
 @EVERY
@@ -122,14 +170,14 @@ def test_update_keeps_the_structure_of_the_state_and_gives_finite_metrics(kind):
 
 @EVERY
 def test_gradient_is_the_one_whose_norm_update_reports(kind):
-    algorithm, state, trials = started(kind)
+    algorithm, state = started(kind)
     _, _, metrics = after_update(kind)
     if algorithm.gradient is None:
         others = EsMamlConfig, FromScratchConfig, PearlConfig, Rl2Config
         assert kind in (*others, TaskEmbeddingConfig, VaribadConfig)
         return
     reported = metrics.get("gradient_norm", metrics.get("displacement"))
-    norm = optax.tree.norm(jax.jit(algorithm.gradient)(state, trials))
+    norm = optax.tree.norm(jax.jit(algorithm.gradient)(state, collected(kind)))
     np.testing.assert_allclose(norm, reported, rtol=1e-5)
 
 
@@ -173,7 +221,7 @@ def test_trial_tells_all_that_the_environment_tells_whatever_its_shape(kind):
 
 @each([kind for kind in ALGORITHMS if kind not in (Rl2Config, VaribadConfig)])
 def test_adaptation_starts_from_a_policy_that_can_act(kind):
-    algorithm, state, _ = started(kind)
+    algorithm, state = started(kind)
     start = algorithm.adaptation.init(state.params).params
     distribution, _ = algorithm.policy.apply(start, jnp.zeros(2), ())
     assert distribution.mode().shape == (2,)
@@ -246,11 +294,15 @@ def leaves_by_part(tree):
     return parts[True], parts[False]
 
 
+def first_rollout(kind, **options):
+    return jax.tree.map(lambda leaf: leaf[0, 0], collected(kind, **options))
+
+
 def adapted(kind, **options):
     """A policy's parameters before and after one step on the data of a trial."""
-    algorithm, state, trials = started(kind, **options)
+    algorithm, state = started(kind, **options)
     start = algorithm.adaptation.init(state.params)
-    rollout = jax.tree.map(lambda leaf: leaf[0, 0], trials)
+    rollout = first_rollout(kind, **options)
     return start.params, jax.jit(algorithm.adaptation.update)(start, rollout)
 
 
@@ -266,7 +318,7 @@ def test_anil_adapts_the_head_and_nothing_else():
 
 
 def test_cavia_adapts_a_context_that_starts_at_zero():
-    before, after = adapted(CaviaConfig, context_size=3)
+    before, after = adapted(CaviaConfig)
     np.testing.assert_array_equal(before["context"], np.zeros(3))
     assert np.all(after.params["context"] != 0)
     jax.tree.map(
@@ -281,21 +333,23 @@ def test_meta_sgd_starts_with_the_steps_of_maml():
 
 
 def test_meta_sgd_factor_scales_the_step_of_its_parameter():
-    algorithm, state, trials = started(MetaSgdConfig)
-    rollout = jax.tree.map(lambda leaf: leaf[0, 0], trials)
+    algorithm, state = started(MetaSgdConfig)
+    rollout = first_rollout(MetaSgdConfig)
     policy, ones = state.params
     factors = jax.tree.map(lambda leaf: jnp.full_like(leaf, -0.5), ones)
 
-    def step(factors):
+    @jax.jit
+    def end(factors):
         start = algorithm.adaptation.init(state.params._replace(factors=factors))
-        end = algorithm.adaptation.update(start, rollout).params
-        return probe.flatten(end) - probe.flatten(policy)
+        return algorithm.adaptation.update(start, rollout).params
 
+    step = lambda factors: probe.flatten(end(factors)) - probe.flatten(policy)
     np.testing.assert_allclose(step(factors), -0.5 * step(ones), rtol=1e-3, atol=1e-6)
 
 
 def test_reptile_moves_by_its_share_of_the_mean_displacement():
-    algorithm, state, trials = started(ReptileConfig, outer_step_size=0.3)
+    options = {"outer_step_size": 0.3}
+    algorithm, state = started(ReptileConfig, **options)
     loop = inner_loop(algorithm.policy, InnerConfig(**SMALL))
 
     def displacement(trial):
@@ -304,9 +358,8 @@ def test_reptile_moves_by_its_share_of_the_mean_displacement():
             end = loop.update(end, jax.tree.map(lambda leaf, k=k: leaf[k], trial))
         return jax.tree.map(jnp.subtract, end.params, state.params)
 
-    each = jax.jit(jax.vmap(displacement))(trials)
-    update = jax.jit(algorithm.update)
-    moved, _ = update(jax.random.key(2), state, trials)
+    each = jax.jit(jax.vmap(displacement))(collected(ReptileConfig))
+    _, moved, _ = after_update(ReptileConfig, **options)
     expected = jax.tree.map(lambda p, d: p + 0.3 * d.mean(0), state.params, each)
     assert probe.relative_error(moved.params, expected) < 1e-6
 
@@ -344,20 +397,15 @@ def test_implicit_gradient_does_not_get_dearer_with_the_number_of_updates():
     assert temporaries(100) == temporaries(5)
 
 
-def objective_and_trial(**options):
-    config = small(MamlConfig, **options)
-    algorithm, state, trials = started(MamlConfig, **options)
-    policy = mlp_policy(ENV.observation_space, ENV.action_space, config.network)
-    objective = meta_objective(policy, algorithm.adaptation, config)
-    return objective, state.params, jax.tree.map(lambda leaf: leaf[0], trials)
-
-
 def test_rematerialized_gradient_is_the_same_in_less_memory():
     gradients, memory = [], []
+    options = {"num_adaptation_steps": 20, "num_episodes": 30}
+    params = started(MamlConfig)[1].params
+    trial = jax.tree.map(lambda leaf: leaf[0], collected(MamlConfig, **options))
     for rematerialize in (False, True):
-        objective, params, trial = objective_and_trial(
-            num_adaptation_steps=20, num_episodes=30, rematerialize=rematerialize
-        )
+        config = small(MamlConfig, **options, rematerialize=rematerialize)
+        policy = mlp_policy(ENV.observation_space, ENV.action_space, config.network)
+        objective = meta_objective(policy, inner_loop(policy, config), config)
         program = jax.jit(jax.grad(objective.value)).lower(params, trial).compile()
         gradients.append(program(params, trial))
         memory.append(program.memory_analysis().temp_size_in_bytes)
@@ -369,8 +417,9 @@ def test_proximal_step_of_one_epoch_and_no_penalty_is_that_of_maml():
     outer = {"learning_rate": 1e-2}
     _, plain, _ = after_update(MamlConfig, outer=AdamConfig(**outer))
     once = ProximalConfig(num_epochs=1, **outer)
-    _, clipped, _ = after_update(MamlConfig, outer=once)
-    _, free, _ = after_update(PrompConfig, outer=once, kl_coefficient=0.0)
+    after = partial(after_update, data_of=MamlConfig, outer=once)
+    _, clipped, _ = after(MamlConfig)
+    _, free, _ = after(PrompConfig, kl_coefficient=0.0)
     assert probe.relative_error(clipped.params, plain.params) < 1e-5
     assert probe.relative_error(free.params, plain.params) < 1e-5
 
@@ -390,15 +439,15 @@ def test_promp_penalty_holds_the_policies_that_collect():
     kl = lambda coefficient: after_update(
         PrompConfig,
         kl_coefficient=coefficient,
-        outer=ProximalConfig(learning_rate=3e-2, num_epochs=10),
+        outer=ProximalConfig(learning_rate=3e-2),
     )[2]["kl"][0]
     assert kl(100.0) < 0.3 * kl(0.0)
 
 
 def test_e_maml_without_its_term_is_maml():
-    surrogate = {"inner_surrogate": "log_probability"}
-    _, without, _ = after_update(EMamlConfig, exploration_weight=0.0, **surrogate)
-    _, plain, _ = after_update(MamlConfig, **surrogate)
+    maml = partial(after_update, MamlConfig, inner_surrogate="log_probability")
+    _, without, _ = after_update(EMamlConfig, exploration_weight=0.0)
+    _, plain, _ = maml(data_of=EMamlConfig)
     _, exploring, _ = after_update(EMamlConfig, exploration_weight=1.0)
     assert probe.relative_error(without.params, plain.params) < 1e-6
     assert probe.relative_error(exploring.params, plain.params) > 1e-4
@@ -429,15 +478,16 @@ def test_outcome_of_a_trial_is_compared_with_the_other_tasks():
 
 
 def test_exploration_reinforces_data_that_led_to_a_better_outcome():
-    options = {"num_adaptation_steps": 1, "exploration_weight": 100.0}
-    algorithm, state, trials = started(EMamlConfig, **options)
+    algorithm, state = started(EMamlConfig)
+    trials = collected(EMamlConfig)
     bonus = jnp.array([5.0, 0.0, 0.0, 0.0])[:, None, None, None]
     better = trials._replace(reward=trials.reward.at[:, -1:].add(bonus))
-    after, _ = jax.jit(algorithm.update)(jax.random.key(2), state, better)
-    first = jax.tree.map(lambda leaf: leaf[0, 0], trials)
-    likelihood = lambda params: jnp.sum(
-        losses.distributions(algorithm.policy, params, first).log_prob(first.action)
-    )
+    after, _ = update_of(EMamlConfig, exploration_weight=100.0)(state, better)
+    first = first_rollout(EMamlConfig)
+    log_prob = lambda params: losses.distributions(
+        algorithm.policy, params, first
+    ).log_prob(first.action)
+    likelihood = jax.jit(lambda params: jnp.sum(log_prob(params)))
     assert likelihood(after.params) > likelihood(state.params)
 
 
@@ -448,19 +498,25 @@ def test_misspelt_choice_is_refused(field):
 
 
 def test_population_of_es_maml_surrounds_the_parameters_in_pairs():
-    _, state, trials = started(EsMamlConfig, population_size=6, perturbation=0.2)
+    options = {"population_size": 6, "perturbation": 0.2}
+    algorithm, state = started(EsMamlConfig, **options)
+    trial = jax.eval_shape(algorithm.collect, jax.random.key(1), state, GOALS[0])
     center = probe.flatten(state.params)
     np.testing.assert_allclose(state.population.mean(0), center, atol=1e-6)
     spread = np.std(state.population - center)
     assert 0.1 < spread < 0.3
-    assert trials.reward.shape == (4, 6, 2, ENV.horizon, 3)
+    assert trial.reward.shape == (6, 2, ENV.horizon, 3)
 
 
 def test_es_maml_moves_towards_the_better_half_of_its_population():
-    algorithm, state, trials = started(EsMamlConfig, population_size=2)
+    options = {"population_size": 2}
+    state, trials = (
+        started(EsMamlConfig, **options)[1],
+        collected(EsMamlConfig, **options),
+    )
     favoured = jnp.array([0.0, 100.0])[None, :, None, None, None]
     biased = trials._replace(reward=trials.reward + favoured)
-    after, _ = algorithm.update(jax.random.key(2), state, biased)
+    after, _ = update_of(EsMamlConfig, **options)(state, biased)
     step = probe.flatten(after.params) - probe.flatten(state.params)
     better = state.population[1] - probe.flatten(state.params)
     assert np.all(np.sign(step) == np.sign(better))
