@@ -1,3 +1,5 @@
+from functools import cache
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -38,6 +40,7 @@ all_models = pytest.mark.parametrize("config_type", SEQUENCE_MODELS)
 recurrent_models = pytest.mark.parametrize("config_type", RECURRENT)
 
 
+@cache  # one model is compiled once
 def model_and_params(config_type, length=LENGTH, **changes):
     config = CONFIGS[config_type]
     config = type(config)(**{**vars(config), **changes})
@@ -78,7 +81,7 @@ def test_unroll_equals_step_by_step(config_type):
 
 
 @all_models
-@pytest.mark.parametrize("first", [1, 5])
+@pytest.mark.parametrize("first", [1, LENGTH - 1])
 def test_unroll_in_two_parts_equals_unroll_at_once(config_type, first):
     model, params = model_and_params(config_type)
     sequence = inputs(LENGTH)
@@ -112,11 +115,12 @@ def test_a_batch_of_sequences_equals_single_ones(config_type):
 def test_memories_of_a_batch_may_be_at_different_steps(config_type):
     model, params = model_and_params(config_type)
     sequence = inputs(LENGTH)
-    memories = [unroll(model, params, sequence[:n])[1] for n in (2, 7)]
+    steps = np.array([1, LENGTH - 1])
+    memories = [unroll(model, params, sequence[:n])[1] for n in steps]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *memories)
     step = jax.vmap(model.step, in_axes=(None, 0, 0))
-    features, _ = jax.jit(step)(params, sequence[jnp.array([2, 7])], batch)
-    assert_close(features, unroll(model, params, sequence)[0][jnp.array([2, 7])])
+    features, _ = jax.jit(step)(params, sequence[steps], batch)
+    assert_close(features, unroll(model, params, sequence)[0][steps])
 
 
 @all_models
@@ -165,22 +169,26 @@ def test_segments_leave_the_gradient_as_it_is(config_type, num_steps):
 
 @recurrent_models
 def test_segments_bound_the_memory_of_a_gradient(config_type):
-    num_steps = 1000
-    sizes = {}
-    for segment_length in (None, 32):
-        model, params = model_and_params(config_type, segment_length=segment_length)
-        compiled = gradient_through(model, num_steps).lower(params).compile()
-        sizes[segment_length] = compiled.memory_analysis().temp_size_in_bytes
+    in_segments, at_once = (
+        gradient_through_a_thousand_steps(config_type, **changes).memory_analysis()
+        for changes in ({"segment_length": 32}, {})
+    )
     # what is kept falls from L memories to L / 32 + 32 of them
-    assert sizes[32] < sizes[None] / 4
+    assert in_segments.temp_size_in_bytes < at_once.temp_size_in_bytes / 4
 
 
 @recurrent_models
 def test_gradient_through_a_thousand_steps_is_finite(config_type):
-    model, params = model_and_params(config_type)
-    _, gradient = gradient_through(model, 1000)(params)
+    _, params = model_and_params(config_type)
+    _, gradient = gradient_through_a_thousand_steps(config_type)(params)
     norm = optax.tree.norm(gradient)
     assert np.isfinite(norm) and norm > 0
+
+
+@cache
+def gradient_through_a_thousand_steps(config_type, **changes):
+    model, params = model_and_params(config_type, **changes)
+    return gradient_through(model, 1000).lower(params).compile()
 
 
 def gradient_through(model, num_steps, of=lambda features, memory: memory):
@@ -277,8 +285,9 @@ def test_recurrent_models_compute_what_the_cells_of_flax_do(config_type, cell):
     shifts = [0.1 * jax.random.normal(jax.random.key(3), leaf.shape) for leaf in leaves]
     params = jax.tree.unflatten(structure, map(jnp.add, leaves, shifts))
     memory, features = model.initial_memory, []
+    apply = jax.jit(cell.apply)
     for each in inputs(4):
-        memory, feature = cell.apply(params, memory, each)
+        memory, feature = apply(params, memory, each)
         features.append(feature)
     assert_close(unroll(model, params, inputs(4)), (jnp.stack(features), memory))
 
