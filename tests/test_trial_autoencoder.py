@@ -57,8 +57,9 @@ def trial(seed=0, num_lives=2):
 def built(decoder=DECODER):
     config = AutoencoderConfig(2, (8,), GruConfig(8), decoder)
     autoencoder = trial_autoencoder(ENV, config, LENGTH)
-    params = jax.jit(autoencoder.init)(jax.random.key(0))
-    return autoencoder, params
+    functions = {name: fn for name, fn in autoencoder._asdict().items() if callable(fn)}
+    compiled = autoencoder._replace(**jax.tree.map(jax.jit, functions))
+    return compiled, compiled.init(jax.random.key(0))
 
 
 def first_life():
