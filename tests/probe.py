@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.flatten_util
@@ -13,6 +15,7 @@ import numpy as np
 from gymnax.environments import spaces
 
 from metarl_jax.exact import TabularMdp
+from metarl_jax.numbers import split_numbers
 from metarl_jax.types import Rollout
 
 
@@ -108,6 +111,17 @@ def run_with_devices(path: str, num_devices: int) -> None:
         "JAX_NUM_CPU_DEVICES": str(num_devices),
     }
     subprocess.run([sys.executable, path], check=True, env=environment)
+
+
+_PROGRAMS = {}
+
+
+def compiled(fn: Callable, config: Any) -> Callable:
+    """`fn(config, ...)` as one program for all configs that differ in their numbers."""
+    numbers, rebuild = split_numbers(config)
+    structure = repr(rebuild(len(numbers) * ("",)))
+    program = jax.jit(lambda numbers, *inputs: fn(rebuild(numbers), *inputs))
+    return partial(_PROGRAMS.setdefault((fn, structure), program), numbers)
 
 
 def relative_error(estimate, truth) -> float:

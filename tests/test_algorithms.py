@@ -1,9 +1,7 @@
 """Every algorithm against the shared protocol, and each against what it is known by."""
 
 import dataclasses
-from collections.abc import Callable
 from functools import cache, partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +43,6 @@ from metarl_jax.gradient_methods import (
     meta_objective,
 )
 from metarl_jax.networks import NetworkConfig, is_hidden, mlp_policy
-from metarl_jax.numbers import split_numbers
 from metarl_jax.optimizers import AdamConfig, ProximalConfig
 from metarl_jax.sequence_models import GruConfig
 from metarl_jax.task_axis import TaskAxis
@@ -98,50 +95,37 @@ def small(kind, **options):
     return kind(**SMALL | options)
 
 
-class Programs(NamedTuple):
-    """Of an algorithm; they take the numbers of its configuration first."""
-
-    init: Callable  # numbers -> state
-    collect: Callable  # (numbers, state) -> trials of four tasks
-    update: Callable  # (numbers, state, trials) -> (state, metrics)
+def init(config):
+    env, _ = problem(type(config))
+    return make(env, config, TaskAxis()).init(jax.random.key(0))
 
 
-PROGRAMS = {}  # by configuration, save for its numbers
-
-
-def programs(kind, **options):
-    """The numbers of a configuration, and programs shared with all other numbers."""
-    env, tasks = problem(kind)
-    numbers, rebuild = split_numbers(small(kind, **options))
-    algorithm = lambda numbers: make(env, rebuild(numbers), TaskAxis())
-    init = lambda numbers: algorithm(numbers).init(jax.random.key(0))
+def collect(config, state):
+    """Trials of the four tasks."""
+    env, tasks = problem(type(config))
     keys = jax.random.split(jax.random.key(1), len(GOALS))
+    trial = make(env, config, TaskAxis()).collect
+    return jax.vmap(trial, in_axes=(0, None, 0))(keys, state, tasks)
 
-    def collect(numbers, state):
-        trial = jax.vmap(algorithm(numbers).collect, in_axes=(0, None, 0))
-        return trial(keys, state, tasks)
 
-    def update(numbers, state, trials):
-        return algorithm(numbers).update(jax.random.key(2), state, trials)
-
-    structure = repr(rebuild(len(numbers) * ("",)))
-    jitted = Programs(*map(jax.jit, (init, collect, update)))
-    return numbers, PROGRAMS.setdefault(structure, jitted)
+def update(config, state, trials):
+    env, _ = problem(type(config))
+    return make(env, config, TaskAxis()).update(jax.random.key(2), state, trials)
 
 
 @cache
 def started(kind, **options):
     """An algorithm and its first state."""
-    numbers, program = programs(kind, **options)
-    algorithm = make(problem(kind)[0], small(kind, **options), TaskAxis())
-    return algorithm, program.init(numbers)
+    config = small(kind, **options)
+    algorithm = make(problem(kind)[0], config, TaskAxis())
+    return algorithm, probe.compiled(init, config)()
 
 
 @cache
 def collected(kind, **options):
     """What an algorithm learns from in four tasks."""
-    numbers, program = programs(kind, **options)
-    return program.collect(numbers, started(kind, **options)[1])
+    _, state = started(kind, **options)
+    return probe.compiled(collect, small(kind, **options))(state)
 
 
 @cache
@@ -150,14 +134,9 @@ def after_update(kind, data_of=None, **options):
 
     `data_of` is the kind whose trials it learns from, if not its own.
     """
-    state = started(kind, **options)[1]
+    _, state = started(kind, **options)
     trials = collected(data_of) if data_of else collected(kind, **options)
-    return state, *update_of(kind, **options)(state, trials)
-
-
-def update_of(kind, **options):
-    numbers, program = programs(kind, **options)
-    return partial(program.update, numbers)
+    return state, *probe.compiled(update, small(kind, **options))(state, trials)
 
 
 @EVERY
@@ -482,7 +461,8 @@ def test_exploration_reinforces_data_that_led_to_a_better_outcome():
     trials = collected(EMamlConfig)
     bonus = jnp.array([5.0, 0.0, 0.0, 0.0])[:, None, None, None]
     better = trials._replace(reward=trials.reward.at[:, -1:].add(bonus))
-    after, _ = update_of(EMamlConfig, exploration_weight=100.0)(state, better)
+    config = small(EMamlConfig, exploration_weight=100.0)
+    after, _ = probe.compiled(update, config)(state, better)
     first = first_rollout(EMamlConfig)
     log_prob = lambda params: losses.distributions(
         algorithm.policy, params, first
@@ -516,7 +496,7 @@ def test_es_maml_moves_towards_the_better_half_of_its_population():
     )
     favoured = jnp.array([0.0, 100.0])[None, :, None, None, None]
     biased = trials._replace(reward=trials.reward + favoured)
-    after, _ = update_of(EsMamlConfig, **options)(state, biased)
+    after, _ = probe.compiled(update, small(EsMamlConfig, **options))(state, biased)
     step = probe.flatten(after.params) - probe.flatten(state.params)
     better = state.population[1] - probe.flatten(state.params)
     assert np.all(np.sign(step) == np.sign(better))

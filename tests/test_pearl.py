@@ -132,11 +132,11 @@ def test_without_sampling_the_updates_are_others():
 def test_without_sampling_training_explores_by_the_mean_of_the_belief():
     algorithm, state = after_one_update("mean")
     task = NumberedTask(jnp.array(0.8), jnp.array(0))
-    explored = algorithm.explore(jax.random.key(5), state, task)
+    explored = jax.jit(algorithm.explore)(jax.random.key(5), state, task)
     by_mean = collect_by_posterior(
         TARGET, algorithm.adaptation, 1, 4, algorithm.policy, EMBEDDINGS["mean"]
     )
-    expected = by_mean(jax.random.key(5), state.params, task)
+    expected = jax.jit(by_mean)(jax.random.key(5), state.params, task)
     np.testing.assert_allclose(explored.action, expected.action, atol=1e-6)
 
 
@@ -168,11 +168,21 @@ def test_seeds_side_by_side_do_not_know_of_each_other():
 NAMED = {"context_reward": "sparse_reward", "critic_reward": "dense_reward"}
 
 
-def half_circle(**options):
-    """The algorithm, with six goals to train on, and four tasks, two of them alike."""
+def half_circle_config(**options):
+    return PearlConfig(**SMALL | {"num_episodes": 3} | NAMED | options)
+
+
+def half_circle_env():
+    """With six goals to train on, and the distribution of these."""
     env, tasks = envs.make("point_half_circle", horizon=5)
-    env, tasks = WithNumberedTasks(env, 6), numbered(tasks, 6)
-    config = PearlConfig(**SMALL | {"num_episodes": 3} | NAMED | options)
+    return WithNumberedTasks(env, 6), numbered(tasks, 6)
+
+
+@cache  # one algorithm is compiled once
+def half_circle(**options):
+    """The algorithm, and four tasks, two of them alike."""
+    env, tasks = half_circle_env()
+    config = half_circle_config(**options)
     batch = jax.vmap(tasks.train)(jax.random.split(jax.random.key(1), 4))
     batch = batch._replace(number=jnp.array([2, 0, 2, 5]))
     return make(env, config, TaskAxis()), batch
@@ -191,9 +201,7 @@ def collected():
 @cache
 def updated():
     """The state after an update, and the trials that it was on."""
-    algorithm, state, trials = collected()
-    update = jax.jit(algorithm.update)
-    return update(jax.random.key(3), state, trials)[0], trials
+    return improved()[1], collected()[2]
 
 
 def test_trials_are_added_to_the_replay_of_their_tasks():
@@ -242,9 +250,10 @@ def test_belief_is_the_prior_first_and_then_the_product_of_all_before():
     np.testing.assert_array_equal(beliefs.mean[0], np.zeros((5, 3, 2)))
     np.testing.assert_array_equal(beliefs.variance[0], np.ones((5, 3, 2)))
     adapted = algorithm.adaptation.init(state.params)
+    adapt = jax.jit(algorithm.adaptation.update)
     for stage in range(2):
         rollout = jax.tree.map(lambda leaf, k=stage: leaf[k], trial)
-        adapted = algorithm.adaptation.update(adapted, rollout)
+        adapted = adapt(adapted, rollout)
     everywhere = np.broadcast_to(adapted.belief.mean, (5, 3, 2))
     np.testing.assert_allclose(beliefs.mean[2], everywhere, rtol=1e-4, atol=1e-6)
 
@@ -270,8 +279,7 @@ def test_dense_rewards_of_a_test_are_not_looked_at():
     _, state, _ = collected()
     env, _ = envs.make("point_half_circle", horizon=5)
     env = WithNumberedTasks(OtherDenseRewards(env), 6)
-    config = PearlConfig(**SMALL | {"num_episodes": 3} | NAMED)
-    other = make(env, config, TaskAxis())
+    other = make(env, half_circle_config(), TaskAxis())
     task = jax.tree.map(lambda leaf: leaf[0], tasks)
     trial, same = (
         jax.jit(each.adapt)(jax.random.key(4), state.params, task)
@@ -302,7 +310,7 @@ def test_stages_after_the_first_act_by_draws_from_the_posterior():
     drawn = EMBEDDINGS["sampled"]
     collect = collect_by_posterior(env, algorithm.adaptation, 1, 2000, policy, drawn)
     trial = jax.jit(collect)(jax.random.key(0), state.params, task)
-    beliefs = algorithm.beliefs(state.params, trial)
+    beliefs = jax.jit(algorithm.beliefs)(state.params, trial)
     for stage in range(2):
         actions, belief = trial.action[stage, 0], beliefs.mean[stage, 0, 0]
         deviation = np.sqrt(beliefs.variance[stage, 0, 0])
@@ -316,8 +324,13 @@ def test_stages_after_the_first_act_by_draws_from_the_posterior():
 def improved(**options):
     """The first state, and that after one step on the trials of `collected`."""
     _, state, trials = collected()
-    algorithm, _ = half_circle(num_updates=1, **options)
-    return state, jax.jit(algorithm.update)(jax.random.key(3), state, trials)[0]
+    config = half_circle_config(num_updates=1, **options)
+    return state, probe.compiled(update, config)(state, trials)
+
+
+def update(config, state, trials):
+    algorithm = make(half_circle_env()[0], config, TaskAxis())
+    return algorithm.update(jax.random.key(3), state, trials)[0]
 
 
 def test_target_critics_go_a_part_of_the_way_to_the_critics():
@@ -344,9 +357,8 @@ def test_divergence_from_the_prior_moves_the_encoder_alone():
 def test_adapted_policy_acts_by_the_mean_of_the_belief():
     algorithm, state, trials = collected()
     rollout = jax.tree.map(lambda leaf: leaf[0, 0], trials)
-    adapted = algorithm.adaptation.update(
-        algorithm.adaptation.init(state.params), rollout
-    )
+    adapt = jax.jit(algorithm.adaptation.update)
+    adapted = adapt(algorithm.adaptation.init(state.params), rollout)
     np.testing.assert_array_equal(adapted.params["context"], adapted.belief.mean)
     assert np.all(adapted.belief.variance < 1)
 

@@ -1,6 +1,7 @@
 """The outer loop: traced once, the same for every way of chunking, and it learns."""
 
 import dataclasses
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -105,39 +106,54 @@ def test_every_algorithm_is_built_from_its_config():
         assert trial.reward.shape == (config_type().num_adaptation_steps + 1, 1, 2)
 
 
-def test_step_is_traced_once():
+@cache
+def of_three_seeds():
+    """How often a step was traced, and metrics of six iterations."""
     env = CountedTarget()
-    run(PROBE, 6, chunk=2, num_seeds=3, env=env)
-    assert env.traces == 1
+    _, metrics = run(PROBE, 6, chunk=2, num_seeds=3, env=env)
+    return env.traces, metrics
+
+
+@cache
+def straight():
+    """Twelve iterations in chunks of four."""
+    return run(PROBE, 12, chunk=4)
+
+
+def of_straight(num_iterations):
+    """The metrics of its first iterations."""
+    return jax.tree.map(lambda leaf: leaf[:, :num_iterations], straight()[1])
+
+
+def test_step_is_traced_once():
+    assert of_three_seeds()[0] == 1
 
 
 def test_chunks_of_any_length_give_the_same_run():
     state, metrics = run(PROBE, 12, chunk=12)
-    other_state, other_metrics = run(PROBE, 12, chunk=4)
+    other_state, other_metrics = straight()
     assert_close(metrics, other_metrics)
     assert_close(state.train_state, other_state.train_state)
 
 
 def test_seeds_in_one_program_equal_single_runs():
-    _, together = run(PROBE, 5, num_seeds=3)
-    _, alone = run(PROBE, 5, num_seeds=1)
-    assert_close({name: v[:1] for name, v in together.items()}, alone)
+    _, together = of_three_seeds()
+    first = {name: value[:1] for name, value in together.items()}
+    assert_close(first, of_straight(6))
     assert not np.allclose(together["return"][0], together["return"][1])
 
 
 def test_tasks_in_chunks_give_the_run_of_all_at_once():
-    _, whole = run(PROBE, 5)
     _, chunked = run(PROBE, 5, axis=TaskAxis(chunk_size=2))
-    assert_close(whole, chunked)
+    assert_close(of_straight(5), chunked)
 
 
 def test_resuming_from_a_state_continues_the_same_run():
     halfway, _ = run(PROBE, 4, chunk=4)
     resumed, _ = run(PROBE, 12, chunk=4, start=halfway)
-    straight, _ = run(PROBE, 12, chunk=4)
     for left, right in zip(
         jax.tree.leaves(resumed.train_state),
-        jax.tree.leaves(straight.train_state),
+        jax.tree.leaves(straight()[0].train_state),
         strict=True,
     ):
         np.testing.assert_array_equal(left, right)

@@ -125,19 +125,30 @@ CURIOUS = dataclasses.replace(SHORT, bonus=BONUS)
 TRUST_REGION = dataclasses.replace(
     SHORT, outer=TrialTrustRegionConfig(max_kl=0.01, damping=1e-3)
 )
-UPDATE_KEY = jax.random.key(2)
 
 
 @cache
 def updated(config):
     """The update of `config`, the states before and after it, metrics and trials."""
-    _, algorithm, _ = program(config)
-    state = jax.jit(algorithm.init)(jax.random.key(0))
-    keys = jax.random.split(jax.random.key(1), 8)
-    collect = lambda key: algorithm.collect(key, state, opposite_arms(key))
-    trials = jax.jit(jax.vmap(collect))(keys)
-    update = jax.jit(algorithm.update)
-    return update, state, *update(UPDATE_KEY, state, trials), trials
+    state = probe.compiled(init, config)()
+    trials = probe.compiled(collect, config)(state)
+    one_update = probe.compiled(update, config)
+    return one_update, state, *one_update(state, trials), trials
+
+
+def init(config):
+    return make(ENV, config, TaskAxis()).init(jax.random.key(0))
+
+
+def collect(config, state):
+    """Trials in eight tasks."""
+    algorithm = make(ENV, config, TaskAxis())
+    trial = lambda key: algorithm.collect(key, state, opposite_arms(key))
+    return jax.vmap(trial)(jax.random.split(jax.random.key(1), 8))
+
+
+def update(config, state, trials):
+    return make(ENV, config, TaskAxis()).update(jax.random.key(2), state, trials)
 
 
 def test_what_the_policy_learns_does_not_reach_the_encoder():
@@ -242,10 +253,10 @@ def test_beliefs_of_a_trial_are_those_that_were_acted_on():
 
 def test_state_that_was_saved_goes_on_bit_for_bit(tmp_path):
     """With the buffer, the bonus and the optimisers."""
-    update, before, state, _, trials = updated(CURIOUS)
+    one_update, before, state, _, trials = updated(CURIOUS)
     Checkpoints(tmp_path).save(1, state)
     restored = Checkpoints(tmp_path).restore(jax.tree.map(jnp.zeros_like, before))
-    whole, resumed = (update(UPDATE_KEY, each, trials) for each in (state, restored))
+    whole, resumed = (one_update(each, trials) for each in (state, restored))
     assert jax.tree.structure(whole) == jax.tree.structure(resumed)
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)
 
