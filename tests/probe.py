@@ -16,7 +16,22 @@ from gymnax.environments import spaces
 
 from metarl_jax.exact import TabularMdp
 from metarl_jax.numbers import split_numbers
+from metarl_jax.sequence_models import (
+    FastWeightsConfig,
+    GruConfig,
+    LstmConfig,
+    SnailConfig,
+    TransformerConfig,
+)
 from metarl_jax.types import Rollout
+
+SMALL_MODELS = {
+    GruConfig: GruConfig(hidden_size=8),
+    LstmConfig: LstmConfig(hidden_size=8),
+    TransformerConfig: TransformerConfig(num_heads=2, width=8),
+    SnailConfig: SnailConfig(4, 2, 4, 4, 4),
+    FastWeightsConfig: FastWeightsConfig(2, 4, 3),
+}
 
 
 class CountdownState(NamedTuple):

@@ -43,7 +43,8 @@ def inputs_of(env, trial):
     """What the model reads in each step of a trial: [K+1, T, E, D]."""
     model = transparent(num_inputs(env))
     networks = trial_networks(env, model, len(trial.reward) * env.horizon)
-    return networks.features({"memory": {}}, trial).embedding
+    features = jax.jit(networks.features)({"memory": {}}, trial)
+    return features.embedding
 
 
 def one_life(observation, action, reward, ends):
@@ -98,15 +99,15 @@ def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(
     env, kind, conditioning
 ):
     length = 3 * env.horizon
-    model = sequence_model(kind(), num_inputs(env), length)
+    model = sequence_model(probe.SMALL_MODELS[kind], num_inputs(env), length)
     head = NetworkConfig((4,) if isinstance(conditioning, Film) else ())
     networks = trial_networks(env, model, length, head, conditioning)
-    params = networks.policy.init(jax.random.key(0))
-    params["action"] = jax.tree.map(lambda leaf: 30 * leaf, params["action"])
     task = jnp.int32(3) if env is SMALL else jnp.array([0.1, 0.2])
 
     @jax.jit
     def both(key):
+        params = networks.policy.init(jax.random.key(0))
+        params["action"] = jax.tree.map(lambda leaf: 30 * leaf, params["action"])
         trial = collect_lives(key, env, networks.policy, params, task, 3, 2)
         features = networks.features(params, trial)
         recomputed = networks.action(params, features).log_prob(trial.action)

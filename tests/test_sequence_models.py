@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from probe import relative_error
+from probe import SMALL_MODELS, relative_error
 
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.sequence_models import (
@@ -21,13 +21,6 @@ from metarl_jax.sequence_models import (
 )
 
 LENGTH, NUM_INPUTS = 12, 3
-CONFIGS = {
-    GruConfig: GruConfig(hidden_size=8),
-    LstmConfig: LstmConfig(hidden_size=8),
-    TransformerConfig: TransformerConfig(num_heads=2, width=8),
-    SnailConfig: SnailConfig(4, 2, 4, 4, 4),
-    FastWeightsConfig: FastWeightsConfig(2, 4, 3),
-}
 LARGER = {  # where those above do not suffice to recall an input
     GruConfig: {"hidden_size": 16},
     LstmConfig: {"hidden_size": 16},
@@ -42,7 +35,7 @@ recurrent_models = pytest.mark.parametrize("config_type", RECURRENT)
 
 @cache  # one model is compiled once
 def model_and_params(config_type, length=LENGTH, **changes):
-    config = CONFIGS[config_type]
+    config = SMALL_MODELS[config_type]
     config = type(config)(**{**vars(config), **changes})
     model = sequence_model(config, NUM_INPUTS, length)
     return model, jax.jit(model.init)(jax.random.key(1))
@@ -333,7 +326,9 @@ def test_parameters_have_the_names_that_checkpoints_know(config_type, names):
 def test_a_block_of_snail_sees_the_whole_trial_by_itself():
     model, params = model_and_params(SnailConfig, num_convolutions=1, length=9)
     last = lambda sequence: model.unroll(params, sequence, model.initial_memory)[0][-1]
-    without_attention = lambda sequence: last(sequence)[: -CONFIGS[SnailConfig].filters]
+    without_attention = lambda sequence: last(sequence)[
+        : -SMALL_MODELS[SnailConfig].filters
+    ]
     jacobian = jax.jit(jax.jacobian(without_attention))(inputs(9))  # [H, L, D]
     assert (np.abs(jacobian).sum((0, 2)) > 0).all()
 
