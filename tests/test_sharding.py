@@ -39,13 +39,9 @@ def iteration(config, axis, convert=probe.to_float64):
     algorithm = make(Point(horizon=5), config, axis)
     state = training.initial_state(algorithm, training.TrainingConfig())
     step = training.meta_step(algorithm, sample_goal, axis, NUM_TASKS)
-    program = lambda state: axis.over_seeds(step, state)
+    over_seeds = lambda state: axis.over_seeds(step, state)
+    program = jax.jit(over_seeds, out_shardings=axis.everywhere)
     return program, axis.replicate(convert(state))
-
-
-def compiled(program, state, axis):
-    program = jax.jit(program, out_shardings=axis.everywhere)
-    return program.lower(state).compile()
 
 
 def numbers(tree):
@@ -68,9 +64,9 @@ def check_eight_devices():
     assert jax.device_count() == 8
     for name, config in LEARNERS.items():
         program, state = iteration(config, TaskAxis(1))
-        alone = compiled(program, state, TaskAxis(1))(state)
+        alone = program(state)
         program, state = iteration(config, TaskAxis(1, 8))
-        sharded = compiled(program, state, TaskAxis(1, 8))
+        sharded = program.lower(state).compile()
         check_what_is_sent(name, reductions(program, state), sharded.as_text())
         spread = sharded(state)
         params = jax.tree.leaves(spread[0].train_state.params)
@@ -86,7 +82,7 @@ def check_minibatches():
     ends = []
     for axis in (TaskAxis(), TaskAxis(None, 4)):
         program, state = iteration(config, axis, convert=lambda state: state)
-        ends.append(numbers(compiled(program, state, axis)(state)))
+        ends.append(numbers(program(state)))
     for one, four in zip(*ends, strict=True):
         np.testing.assert_allclose(four, one, 1e-3, 1e-5)
 
