@@ -74,18 +74,17 @@ def test_program_of_every_algorithm_is_the_same_for_other_numbers(row):
     other = dataclasses.replace(
         experiment, algorithm=with_other_numbers(experiment.algorithm)
     )
-    config, texts = experiment.training, []
-    for problem in map(build, (experiment, other)):
-        start = partial(problem.initial_state, config)
-        lowered = program_of(problem, config).lower(
-            jax.eval_shape(start), problem.numbers
-        )
-        texts.append(lowered.as_text())
-    assert texts[0] == texts[1]
+    config, problems = experiment.training, [build(experiment), build(other)]
+    start = jax.eval_shape(partial(problems[0].initial_state, config))
+    first, second = (
+        program_of(problem, config).lower(start, problem.numbers).as_text()
+        for problem in problems
+    )
+    assert first == second
 
 
 def test_other_numbers_need_no_compilation_and_are_those_that_act():
-    experiment = small("promp")
+    experiment = small("reptile")
     config = experiment.training
     algorithm = dataclasses.replace(
         experiment.algorithm,
