@@ -90,7 +90,7 @@ def make(
     def sample(key):
         transition_key, reward_key = jax.random.split(key)
         shape = num_states, num_actions
-        # many times as fast as the gamma variates of jax.random.dirichlet
+        # Dirichlet(1), many times as fast as by jax.random.dirichlet
         weight = jax.random.exponential(transition_key, (*shape, num_states))
         return MdpTask(
             transition=weight / weight.sum(axis=-1, keepdims=True),

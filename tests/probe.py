@@ -132,11 +132,16 @@ _PROGRAMS = {}
 
 
 def compiled(fn: Callable, config: Any) -> Callable:
-    """`fn(config, ...)` as one program for all configs that differ in their numbers."""
+    """`fn(config, ...)` as one program for all configs that differ in their numbers.
+
+    Programs are kept by `fn`, which must be the same object each time.
+    """
     numbers, rebuild = split_numbers(config)
-    structure = repr(rebuild(len(numbers) * ("",)))
-    program = jax.jit(lambda numbers, *inputs: fn(rebuild(numbers), *inputs))
-    return partial(_PROGRAMS.setdefault((fn, structure), program), numbers)
+    key = fn, repr(rebuild(len(numbers) * ("",)))
+    if key not in _PROGRAMS:
+        program = lambda numbers, *inputs: fn(rebuild(numbers), *inputs)
+        _PROGRAMS[key] = jax.jit(program)
+    return partial(_PROGRAMS[key], numbers)
 
 
 def relative_error(estimate, truth) -> float:

@@ -103,9 +103,11 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("benchmark")
     out = io.StringIO()
     handler = signal.getsignal(signal.SIGTERM)
-    with contextlib.redirect_stdout(out):
-        commands.call(benchmark, *ONE_FAILS, f"--out={folder}")
-    signal.signal(signal.SIGTERM, handler)
+    try:
+        with contextlib.redirect_stdout(out):
+            commands.call(benchmark, *ONE_FAILS, f"--out={folder}")
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     return folder, out.getvalue()
 
 

@@ -201,7 +201,9 @@ def collected():
 @cache
 def updated():
     """The state after an update, and the trials that it was on."""
-    return improved()[1], collected()[2]
+    algorithm, state, trials = collected()
+    after, _ = jax.jit(algorithm.update)(jax.random.key(3), state, trials)
+    return after, trials
 
 
 def test_trials_are_added_to_the_replay_of_their_tasks():
