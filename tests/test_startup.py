@@ -31,12 +31,19 @@ def test_help_of_a_command_does_not_load_jax(command):
 
 
 def test_startup_shows_what_it_timed(capsys, monkeypatch):
-    """The second run looks for the very program that the first one has kept."""
+    """The second run reads the program that the first one has kept, or fails on it."""
     timed, kept = startup.seconds_to_first_iteration, []
+    monkeypatch.setenv("JAX_RAISE_PERSISTENT_CACHE_ERRORS", "true")
 
-    def watched(folder, *arguments):
-        taken = timed(folder, *arguments)
-        kept.append({path.relative_to(folder) for path in folder.rglob("jit_run-*")})
+    def watched(folder, cache, arguments):
+        taken = timed(folder, cache, arguments)
+        programs = set(folder.rglob("jit_run-*"))
+        kept.append(programs)
+        if cache == "filled":
+            for program in programs:
+                program.write_bytes(b"damaged")
+            with pytest.raises(ValueError):
+                timed(folder, "damaged", arguments)
         return taken
 
     monkeypatch.setattr(startup, "seconds_to_first_iteration", watched)
@@ -48,7 +55,7 @@ def test_startup_shows_what_it_timed(capsys, monkeypatch):
     for cache in ("empty", "filled"):
         assert f"first meta-iteration, {cache} cache" in taken
     first, second = kept
-    assert first and second == first  # a program with another key has another name
+    assert first and second == first
 
 
 def test_startup_of_what_does_not_exist_gets_one_line(capsys):
