@@ -316,6 +316,7 @@ def test_rows_at_equal_seconds_are_measured_once_and_go_on_after_one_that_fails(
     results = json.loads((tmp_path / "results.json").read_text())
     assert "below one iteration" in results["maml"]["failed"]
     assert results["multi_task"]["env_steps"] == trained.num_iterations * STEPS // 4
+    assert len(results["multi_task"]["return_by_step"]) == 4
     assert "0.5 seconds of training a seed" in (tmp_path / "table.md").read_text()
 
 
