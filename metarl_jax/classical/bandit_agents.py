@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from metarl_jax.classical.agent import Agent, Experience
+from metarl_jax.classical.gamma_draws import beta
 from metarl_jax.classical.gittins import (
     discounted_index,
     discounted_indices,
@@ -182,7 +183,7 @@ def _mean(memory: BanditMemory) -> Array:
 
 def _sample(key: Key, memory: BanditMemory) -> Array:
     """Of the posterior of each arm, [k]."""
-    return jax.random.beta(key, memory.successes + 1.0, memory.failures + 1.0)
+    return beta(key, memory.successes + 1.0, memory.failures + 1.0)
 
 
 def _pulls(memory: BanditMemory) -> Array:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from metarl_jax.classical.gamma_draws import dirichlet
 from metarl_jax.types import Array, Key
 
 
@@ -85,6 +86,6 @@ def sample_model(key: Key, beliefs: Beliefs) -> Model:
     transition_key, reward_key = jax.random.split(key)
     noise = jax.random.normal(reward_key, beliefs.reward_sum.shape)
     return Model(
-        jax.random.dirichlet(transition_key, beliefs.concentration),
+        dirichlet(transition_key, beliefs.concentration),
         mean_model(beliefs).reward + noise / jnp.sqrt(beliefs.reward_precision),
     )
