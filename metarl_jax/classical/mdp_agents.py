@@ -134,12 +134,12 @@ MDP_AGENTS = {
     ),
     "ucrl2": MdpAgent(  # how many times as wide bounds are as those of the paper
         lambda _, *situation: upper_confidence(*situation),
-        settings=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+        settings=(0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
         published_prior=_WEAK,
     ),
     "beb": MdpAgent(  # beta
         lambda _, *situation: exploration_bonus(*situation),
-        settings=(0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0),
+        settings=(1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 70.0),
         published_prior=_ZERO_MEAN,
     ),
 }

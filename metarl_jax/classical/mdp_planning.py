@@ -137,11 +137,10 @@ def _best_expectation(transition: Array, slack: Array, values: Array) -> Array:
 
     Half of the slack goes to the best state, and is taken from the worst ones.
     """
-    order = jnp.argsort(values)
-    rows, values = transition[..., order], values[order]
-    moved = jnp.minimum(slack / 2, 1.0 - rows[..., -1])[..., None]
-    best = rows[..., -1:] + moved
-    others = rows[..., :-1]
-    before = jnp.cumsum(others, axis=-1) - others
-    others = others - jnp.clip(moved - before, 0.0, others)
-    return jnp.concatenate([others, best], axis=-1) @ values
+    states = jnp.arange(len(values))
+    ties = (values[:, None] == values) & (states[:, None] < states)
+    worse = jnp.where((values[:, None] < values) | ties, 1.0, 0.0)  # than the column's
+    best = jnp.sum(worse, axis=0) == len(values) - 1
+    moved = jnp.minimum(slack / 2, 1.0 - transition[..., jnp.argmax(best)])[..., None]
+    taken = jnp.clip(moved - transition @ worse, 0.0, transition)
+    return jnp.where(best, transition + moved, transition - taken) @ values
