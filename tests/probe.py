@@ -1,5 +1,6 @@
 """Small environments, data and policies with known answers, for all tests."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -14,7 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
+from metarl_jax import losses
+from metarl_jax.adaptation import gradient_adaptation
 from metarl_jax.exact import TabularMdp
+from metarl_jax.gradient_methods import inner_sgd, inner_surrogate
 from metarl_jax.numbers import split_numbers
 from metarl_jax.sequence_models import (
     FastWeightsConfig,
@@ -23,7 +27,7 @@ from metarl_jax.sequence_models import (
     SnailConfig,
     TransformerConfig,
 )
-from metarl_jax.types import Rollout
+from metarl_jax.types import Adaptation, Rollout
 
 SMALL_MODELS = {
     GruConfig: GruConfig(hidden_size=8),
@@ -155,16 +159,35 @@ def cosine(left, right) -> float:
     return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
 
 
-def gradient_and_differences(fn, params, size=1e-5):
-    """The gradient of `fn`, and central differences along each parameter; flat."""
+@partial(jax.jit, static_argnums=0)
+def gradient_and_differences(fn, params, *inputs):
+    """The gradient of `fn(params, *inputs)` by the parameters, and central differences.
+
+    Both are flat. A program is compiled for each `fn` and kept.
+    """
+    size = 1e-5
     flat, unravel = jax.flatten_util.ravel_pytree(params)
-    value = lambda flat: fn(unravel(flat))
+    value = lambda flat: fn(unravel(flat), *inputs)
     shifts = np.concatenate([0 * np.eye(1, flat.size), np.eye(flat.size)])
-    points = flat + size * jnp.concatenate([shifts, -shifts[1:]])
-    evaluate = lambda points: jax.lax.map(jax.value_and_grad(value), points)
-    values, gradients = jax.jit(evaluate)(points)
+    points = flat + size * np.concatenate([shifts, -shifts[1:]])
+    values, gradients = jax.lax.map(jax.value_and_grad(value), points)
     above, below = jnp.split(values[1:], 2)
-    return np.asarray(gradients[0]), np.asarray((above - below) / (2 * size))
+    return gradients[0], (above - below) / (2 * size)
+
+
+def inner_loop(policy, config, surrogates, index) -> Adaptation:
+    """`gradient_methods.inner_loop`, with one of the named surrogates.
+
+    Its number may be traced, so that one program serves all of them.
+    """
+    named = [
+        inner_surrogate(dataclasses.replace(config, inner_surrogate=name))
+        for name in surrogates
+    ]
+    surrogate = lambda *arguments: jax.lax.switch(index, named, *arguments)
+    estimate = losses.advantages(config.inner_advantage)
+    loss = losses.of_policy(policy, losses.policy_gradient(surrogate, estimate))
+    return gradient_adaptation(loss, inner_sgd(config), config.inner_updates)
 
 
 def flatten(tree) -> np.ndarray:

@@ -13,10 +13,8 @@ import pytest
 from envs.tabular_mdp import TabularMdp as TabularEnvironment
 from metarl_jax import exact
 from metarl_jax.algorithms.maml import MamlConfig
-from metarl_jax.gradient_methods import inner_loop, meta_objective
+from metarl_jax.gradient_methods import collect_trial, inner_loop, meta_objective
 from metarl_jax.losses import AdvantageConfig
-from metarl_jax.rollouts import collect
-from metarl_jax.surrogates import SURROGATES
 
 
 def enumerated_return(mdp, logits, horizon, discount):
@@ -37,7 +35,7 @@ def enumerated_return(mdp, logits, horizon, discount):
 
 def test_expected_return_equals_the_sum_over_all_trajectories():
     mdp, logits = probe.random_mdp(0, 3, 2), probe.random_logits(0, 3, 2)
-    actual = exact.expected_return(mdp, logits, 4, 0.9)
+    actual = jax.jit(exact.expected_return, static_argnums=2)(mdp, logits, 4, 0.9)
     expected = enumerated_return(mdp, np.asarray(logits), 4, 0.9)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
@@ -52,28 +50,28 @@ def test_adaptation_to_a_bandit_equals_the_replicator_step():
     reward, size = np.array([1.0, 0.0, 3.0]), 0.6
     mdp = exact.TabularMdp(jnp.ones((1, 3, 1)), jnp.asarray(reward)[None], jnp.ones(1))
     # grad J = T pi (r - mean r), and the loss divides by T
-    actual = exact.adapted_logits(mdp, jnp.zeros((1, 3)), (size,), 5, 1.0)
+    adapt = lambda logits: exact.adapted_logits(mdp, logits, (size,), 5, 1.0)
+    actual = jax.jit(adapt)(jnp.zeros((1, 3)))
     expected = size * (reward - reward.mean()) / 3
     np.testing.assert_allclose(actual[0], expected, rtol=1e-5)
 
 
+@cache
 def gradient_and_differences(objective):
-    mdp, logits = probe.random_mdp(1, 3, 2), probe.random_logits(1, 3, 2)
-    return probe.gradient_and_differences(
-        lambda x: exact.meta_objective(mdp, x, (3.0, 2.0), 4, 0.9, objective), logits
-    )
+    with jax.enable_x64(True):
+        mdp, logits = probe.random_mdp(1, 3, 2), probe.random_logits(1, 3, 2)
+        value = lambda x: exact.meta_objective(mdp, x, (3.0, 2.0), 4, 0.9, objective)
+        return probe.gradient_and_differences(value, logits)
 
 
 def test_exact_meta_gradient_equals_central_differences():
-    with jax.enable_x64(True):
-        actual, expected = gradient_and_differences(exact.expected_return)
+    actual, expected = gradient_and_differences(exact.expected_return)
     assert probe.relative_error(actual, expected) < 1e-7
 
 
 def test_low_variance_objective_leaves_the_steps_and_changes_their_derivative():
-    with jax.enable_x64(True):
-        actual, expected = gradient_and_differences(exact.low_variance_objective)
-        truth = gradient_and_differences(exact.expected_return)[1]
+    actual, expected = gradient_and_differences(exact.low_variance_objective)
+    truth = gradient_and_differences(exact.expected_return)[1]
     np.testing.assert_allclose(expected, truth, rtol=1e-7)
     assert probe.relative_error(actual, expected) > 0.05
 
@@ -83,36 +81,33 @@ def test_exact_policy_gradient_and_hessian_equal_central_differences():
         mdp, logits = probe.random_mdp(1, 3, 2), probe.random_logits(1, 3, 2)
         value = lambda logits: exact.expected_return(mdp, logits, 4, 0.9)
         differences = probe.gradient_and_differences(value, logits)[1]
-        gradient = exact.policy_gradient(mdp, logits, 4, 0.9)
-        direction = probe.random_logits(2, 3, 2)
-        shifted = [
-            exact.policy_gradient(mdp, logits + step * direction, 4, 0.9)
-            for step in (1e-5, -1e-5)
-        ]
-        curvature = jnp.einsum(
-            "sazb,zb->sa", exact.hessian(mdp, logits, 4, 0.9), direction
-        )
+        slope = jax.jit(lambda logits: exact.policy_gradient(mdp, logits, 4, 0.9))
+        hessian = jax.jit(lambda logits: exact.hessian(mdp, logits, 4, 0.9))(logits)
+        direction = np.asarray(probe.random_logits(2, 3, 2))
+        shifted = [slope(logits + step * direction) for step in (1e-5, -1e-5)]
+        gradient = slope(logits)
+    curvature = np.einsum("sazb,zb->sa", hessian, direction)
     np.testing.assert_allclose(np.ravel(gradient), differences, atol=1e-8)
-    expected = (shifted[0] - shifted[1]) / 2e-5
+    expected = np.subtract(*shifted) / 2e-5
     np.testing.assert_allclose(curvature, expected, atol=1e-8)
 
 
+@jax.jit
 def expansion_errors(distance):
     """The errors of the expansions of order 0 to 3, T = 3, at a close policy."""
     mdp, logits = probe.random_mdp(0, 3, 2), probe.random_logits(0, 3, 2)
     behavior = logits + distance * probe.random_logits(5, 3, 2)
     value = exact.expected_return(mdp, logits, 3, 0.9)
-    return np.array(
-        [
-            value - exact.taylor_expansion(mdp, logits, behavior, 3, 0.9, order)
-            for order in range(4)
-        ]
+    expansion = lambda order: exact.taylor_expansion(
+        mdp, logits, behavior, 3, 0.9, order
     )
+    return jnp.stack([value - expansion(order) for order in range(4)])
 
 
 def test_error_of_an_expansion_falls_with_the_power_after_its_order():
     with jax.enable_x64(True):
         far, near = expansion_errors(0.02), expansion_errors(0.01)
+    far, near = map(np.asarray, (far, near))
     np.testing.assert_allclose(far[:3] / near[:3], [2, 4, 8], rtol=0.05)
     np.testing.assert_allclose(near[3], 0, atol=1e-14)
 
@@ -127,7 +122,8 @@ class Case(NamedTuple):
     surrogates: tuple[str, ...]
 
 
-ONE_STEP = Case(4, 3, 5, (10.0,), 1.0, 7, tuple(SURROGATES))
+ALL = "dice", "likelihood_ratio", "loaded_dice", "taypo2", "log_probability"
+ONE_STEP = Case(4, 3, 5, (10.0,), 1.0, 7, ALL)
 TWO_STEPS = Case(4, 3, 5, (5.0, 5.0), 1.0, 6, ("dice", "likelihood_ratio"))
 DISCOUNTED = Case(3, 2, 4, (8.0,), 0.7, 3, ("dice", "likelihood_ratio"))
 
@@ -152,29 +148,30 @@ def truth(case, objective=exact.expected_return):
 def first_order_truth(case):
     """The exact gradient of the adapted policy's loss, at the adapted policy."""
     mdp, logits = problem(case)
-    adapted = exact.adapted_logits(mdp, logits, case.sizes, case.horizon, case.discount)
-    return jax.grad(exact.meta_objective, argnums=1)(
-        mdp, adapted, (), case.horizon, case.discount
-    )
+    horizon, discount = case.horizon, case.discount
+
+    def gradient(logits):
+        adapted = exact.adapted_logits(mdp, logits, case.sizes, horizon, discount)
+        return exact.meta_gradient(mdp, adapted, (), horizon, discount)
+
+    return jax.jit(gradient)(logits)
 
 
-def learner(case, surrogate):
-    """The library's inner loop and meta-objective, without normalisation."""
+def config_of(case, num_episodes):
+    """Of the library's inner loop and meta-objective, without normalisation."""
     advantage = AdvantageConfig(
         discount=case.discount,
         normalize=False,
         weigh_by_discount=case.discount < 1,
     )
-    config = MamlConfig(
+    return MamlConfig(
         num_adaptation_steps=len(case.sizes),
+        num_episodes=num_episodes,
         inner_step_sizes=case.sizes,
-        inner_surrogate=surrogate,
+        inner_surrogate="dice",
         inner_advantage=advantage,
         outer_advantage=advantage,
     )
-    policy = exact.tabular_policy(case.num_states, case.num_actions)
-    adaptation = inner_loop(policy, config)
-    return adaptation, meta_objective(policy, adaptation, config)
 
 
 @cache
@@ -184,21 +181,23 @@ def estimates(case, log2_episodes, num_keys):
     shape = case.num_states, case.num_actions
     env = TabularEnvironment(*shape, case.horizon, reward_noise=0.0)
     policy = exact.tabular_policy(*shape)
+    config = config_of(case, 2**log2_episodes)
+    adapt = collect_trial(env, policy, inner_loop(policy, config), config)
 
     def estimate(key):
-        adaptation = learner(case, "dice")[0]
-        state, rollouts = adaptation.init(logits), []
-        for stage_key in jax.random.split(key, len(case.sizes) + 1):
-            num_episodes = 2**log2_episodes
-            data = collect(stage_key, env, policy, state.params, mdp, num_episodes)
-            state = adaptation.update(state, data)
-            rollouts.append(data)
-        trial = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rollouts)
-        gradient = lambda name: jax.grad(learner(case, name)[1].value)(logits, trial)
-        return {name: gradient(name) for name in case.surrogates}
+        trial = adapt(key, logits, mdp)
+
+        def gradient(index):
+            adaptation = probe.inner_loop(policy, config, case.surrogates, index)
+            objective = meta_objective(policy, adaptation, config)
+            return jax.grad(objective.value)(logits, trial)
+
+        return jax.lax.map(gradient, jnp.arange(len(case.surrogates)))
 
     keys = jax.random.split(jax.random.key(0), num_keys)
-    return jax.jit(lambda keys: jax.lax.map(estimate, keys))(keys)
+    gradients = jax.jit(lambda keys: jax.lax.map(estimate, keys))(keys)
+    gradients = np.moveaxis(gradients, 1, 0)
+    return dict(zip(case.surrogates, gradients, strict=True))
 
 
 def error(case, log2_episodes, num_keys, surrogate, expected):
