@@ -1,6 +1,7 @@
 """The estimators that `experiments.gradient_quality` compares, as compiled programs."""
 
 import functools
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -190,7 +191,12 @@ def _loss(options, estimator: Estimator) -> LossFn:
 
 def _chosen(table: list[Estimator], index: Array) -> Estimator:
     """The estimator of this index, which may be traced."""
-    choose = lambda functions: lambda *args: jax.lax.switch(index, functions, *args)
+
+    def choose(functions: list[Callable]) -> Callable:
+        distinct = list(dict.fromkeys(functions))  # each is compiled once
+        number = jnp.asarray([distinct.index(fn) for fn in functions])[index]
+        return lambda *arguments: jax.lax.switch(number, distinct, *arguments)
+
     return Estimator(
         choose([entry.surrogate for entry in table]),
         choose([entry.advantages for entry in table]),
