@@ -121,7 +121,7 @@ def to_float64(tree):
     )
 
 
-def run_with_devices(path: str, num_devices: int) -> None:
+def run_with_devices(path: str, num_devices: int, *arguments: str) -> None:
     """Runs a test file as a program, on a CPU that simulates several devices."""
     environment = {
         **os.environ,
@@ -129,7 +129,7 @@ def run_with_devices(path: str, num_devices: int) -> None:
         "JAX_PLATFORMS": "cpu",
         "JAX_NUM_CPU_DEVICES": str(num_devices),
     }
-    subprocess.run([sys.executable, path], check=True, env=environment)
+    subprocess.run([sys.executable, path, *arguments], check=True, env=environment)
 
 
 _PROGRAMS = {}
