@@ -10,46 +10,41 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import commands
 import numpy as np
 import pytest
 
 import experiments
+from experiments import compare
 from experiments.compare import Options, plan, plan_speeds
+from experiments.rows import name_failures
 from metarl_jax.machine import device_kind
 
 ROOT = Path(__file__).parents[1]
-STEPS = 80_000  # of an iteration of most rows
+STEPS = 4_000  # of an iteration of most rows of `small_point`
 
 
-def started(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "experiments.compare", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+@pytest.fixture
+def small_point(monkeypatch):
+    """The comparison on point, with short episodes and few of them in tests."""
+    point = experiments.load_comparison("point")
+    evaluation = dataclasses.replace(point.base.evaluation, num_episodes=2)
+    base = dataclasses.replace(
+        point.base, environment_options={"horizon": 5}, evaluation=evaluation
     )
-
-
-def compare(*arguments):
-    process = started(*arguments)
-    out, errors = process.communicate(timeout=400)
-    return process.returncode, out, errors
-
-
-def small(out, rows, num_seeds=2):
-    return (
-        "point",
-        f"--rows={rows}",
-        f"--budget={STEPS}",
-        f"--num-seeds={num_seeds}",
-        f"--out={out}",
-    )
+    small = dataclasses.replace(point, base=base)
+    monkeypatch.setattr(experiments, "load_comparison", lambda _: small)
 
 
 def planned(out, rows):
     return plan(Options("point", rows, budget=STEPS, num_seeds=2, out=out))[1]
+
+
+def failed(*arguments):
+    """Calls the command, which must end with code 2."""
+    with pytest.raises(SystemExit) as ended:
+        commands.call(compare, *arguments, JAX_NUM_CPU_DEVICES="1")
+    assert ended.value.code == 2
 
 
 def written(folder):
@@ -61,12 +56,22 @@ def names_of_rows(table):
     return [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:]]
 
 
-def test_rows_are_trained_once_and_fill_one_table(tmp_path):
-    code, _, errors = compare(*small(tmp_path, "multi_task"))
-    assert code == 0, errors
+def test_rows_are_trained_once_and_one_that_failed_again(tmp_path, small_point, capsys):
+    arguments = (
+        *("point", "--rows=from_scratch,multi_task", f"--budget={STEPS}"),
+        *("--num-seeds=2", f"--out={tmp_path}"),
+    )
+    no_file = tmp_path / "from_scratch" / "metrics.csv"
+    no_file.mkdir(parents=True)
+    failed(*arguments)
+    errors = capsys.readouterr().err
+    assert errors == "error: failed: from_scratch; the same command tries again\n"
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results.keys() == {"multi_task", "from_scratch"}
+    assert results["from_scratch"]["failed"].startswith("IsADirectoryError: ")
     before = written(tmp_path / "multi_task")
-    code, _, errors = compare(*small(tmp_path, "from_scratch,multi_task"))
-    assert code == 0, errors
+    no_file.rmdir()
+    commands.call(compare, *arguments, JAX_NUM_CPU_DEVICES="1")
     assert written(tmp_path / "multi_task") == before
     results = planned(tmp_path, "from_scratch")
     assert results.is_done("from_scratch")
@@ -82,7 +87,9 @@ def test_rows_are_trained_once_and_fill_one_table(tmp_path):
         assert (tmp_path / name).stat().st_size > 100
 
 
-def test_row_of_another_configuration_is_refused_and_left_out_of_the_table(tmp_path):
+def test_row_of_another_configuration_is_refused_and_left_out_of_the_table(
+    tmp_path, small_point
+):
     results = planned(tmp_path, "maml,fomaml")
     results.prepare(["maml", "fomaml"])
     for name in ("maml", "fomaml"):
@@ -94,7 +101,7 @@ def test_row_of_another_configuration_is_refused_and_left_out_of_the_table(tmp_p
         results.prepare(["maml"])
 
 
-def test_failed_row_is_in_the_table_with_its_reason_and_not_done(tmp_path):
+def test_failed_row_is_in_the_table_with_its_reason_and_not_done(tmp_path, small_point):
     results = planned(tmp_path, "maml")
     results.prepare(["maml"])
     results.record_failure("maml", "loss | ratio is\nnot finite")
@@ -105,24 +112,16 @@ def test_failed_row_is_in_the_table_with_its_reason_and_not_done(tmp_path):
     assert "maml" in (tmp_path / "table.csv").read_text()
 
 
-def test_row_that_fails_is_recorded_and_does_not_stop_the_others(tmp_path):
-    rows = ["multi_task", "from_scratch"]
-    for name in rows:
-        (tmp_path / name / "metrics.csv").mkdir(parents=True)  # is no file
-    code, _, errors = compare(*small(tmp_path, ",".join(rows)))
-    assert code == 2
-    assert errors.endswith(
-        "error: failed: multi_task, from_scratch; the same command tries again\n"
-    )
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results.keys() == set(rows)
-    for result in results.values():
-        assert result["failed"].startswith("IsADirectoryError: ")
-
-
 def test_stopped_comparison_saves_its_row_and_says_how_to_go_on(tmp_path):
     arguments = ("point", "--rows=multi_task", "--num-seeds=1", f"--out={tmp_path}")
-    process = started(*arguments)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.compare", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
         deadline = time.monotonic() + 300
         while not (tmp_path / "multi_task" / "metrics.csv").exists():
@@ -159,9 +158,9 @@ def test_compiled_seconds_leave_out_first_chunks_and_restarts(tmp_path):
     assert compiled_seconds(logged(9.0)) is None
 
 
-def test_unknown_comparison_gets_one_line():
-    code, _, errors = compare("pont")
-    assert code == 2
+def test_unknown_comparison_gets_one_line(capsys):
+    failed("pont")
+    errors = capsys.readouterr().err
     assert errors.startswith("error: no comparison 'pont'; choose from point")
     assert len(errors.splitlines()) == 1
 
@@ -206,7 +205,9 @@ def test_all_learning_rates_of_a_row_that_fall_do_so_over_its_iterations(tmp_pat
     assert decays == (25, 25)
 
 
-def test_rows_that_cannot_be_timed_have_failed_and_do_not_stop_the_others(tmp_path):
+def test_rows_that_cannot_be_timed_have_failed_and_do_not_stop_the_others(
+    tmp_path, capsys
+):
     """Rows of one iteration that fits, of one that does not, and without a speed."""
     measured(tmp_path, "maml,fomaml", 1.0, 2.0)
     measured(tmp_path, "promp", 1.0, 0.5)
@@ -222,6 +223,9 @@ def test_rows_that_cannot_be_timed_have_failed_and_do_not_stop_the_others(tmp_pa
     assert [name for name in chosen if results.has_failed(name)] == [
         *("maml", "fomaml", "anil")
     ]
+    with pytest.raises(SystemExit):
+        name_failures(chosen, results)
+    assert "error: failed: maml, fomaml, anil; the same" in capsys.readouterr().err
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["maml"] == {
         "failed": "1 seconds are below one iteration of maml, 2 s"
@@ -266,7 +270,7 @@ def test_learning_curve_is_drawn_against_the_seconds_that_were_taken(
     assert "for 10 seconds of training a seed; taken: column 's compiled'" in table
 
 
-def test_table_of_a_hundred_steps_shows_ten(tmp_path):
+def test_table_of_a_hundred_steps_shows_ten(tmp_path, small_point):
     results = planned(tmp_path, "maml")
     results.prepare(["maml"])
     costs = dict.fromkeys(["env_steps", "seconds_per_seed", "peak_memory_mb"], 0)
@@ -296,19 +300,19 @@ def test_seconds_of_an_iteration_are_those_of_a_seed_without_compiling(monkeypat
 
 
 def test_rows_at_equal_seconds_are_measured_once_and_go_on_after_one_that_fails(
-    tmp_path,
+    tmp_path, small_point, capsys
 ):
     """The first is too slow for an iteration, as was measured before."""
-    options = Options("point", "maml", seconds=0.5, num_seeds=1, out=tmp_path)
+    options = Options("point", "maml", seconds=0.1, num_seeds=1, out=tmp_path)
     chosen, speeds = plan_speeds(options)
     speeds.prepare(chosen)
     row = {"seconds_per_iteration": 2.0, "device": device_kind()}
     speeds.record("maml", row)
-    arguments = "--seconds=0.5", "--num-seeds=1", f"--out={tmp_path}"
-    code, _, errors = compare("point", "--rows=maml,multi_task", *arguments)
-    assert code == 2
-    assert errors.endswith("error: failed: maml; the same command tries again\n")
-    options = Options("point", "multi_task", seconds=0.5, num_seeds=1, out=tmp_path)
+    arguments = "--seconds=0.1", "--num-seeds=1", f"--out={tmp_path}"
+    failed("point", "--rows=maml,multi_task", *arguments)
+    errors = capsys.readouterr().err
+    assert errors == "error: failed: maml; the same command tries again\n"
+    options = Options("point", "multi_task", seconds=0.1, num_seeds=1, out=tmp_path)
     for _, folder in (plan_speeds(options), plan(options)):
         assert folder.is_done("multi_task")  # and so the same command runs nothing
         folder.prepare(["multi_task"])
@@ -317,7 +321,7 @@ def test_rows_at_equal_seconds_are_measured_once_and_go_on_after_one_that_fails(
     assert "below one iteration" in results["maml"]["failed"]
     assert results["multi_task"]["env_steps"] == trained.num_iterations * STEPS // 4
     assert len(results["multi_task"]["return_by_step"]) == 4
-    assert "0.5 seconds of training a seed" in (tmp_path / "table.md").read_text()
+    assert "0.1 seconds of training a seed" in (tmp_path / "table.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -336,18 +340,21 @@ def test_rows_of_a_comparison_take_the_same_steps(name, monkeypatch):
     """A point stands for the half-cheetah: its steps are counted, not simulated."""
     from envs import point
     from envs.robots import half_cheetah
-    from experiments.comparison import env_steps
+    from experiments import comparison as planning
 
     instead = lambda horizon, backend: point.make(horizon)
     monkeypatch.setattr(half_cheetah, "velocity", instead)
+    counted, count = [], planning.env_steps
+    noted = lambda experiment: counted.append(count(experiment)) or counted[-1]
+    monkeypatch.setattr(planning, "env_steps", noted)
     comparison = experiments.load_comparison(name)
     for row in comparison.rows:
         experiment = experiments.load(f"{name}:{row}")
-        trained = env_steps(experiment)
         if row == "from_scratch":
-            assert trained == 0
+            assert count(experiment) == 0
         else:
-            one_iteration = trained / experiment.training.num_iterations
+            one_iteration = counted.pop()
+            trained = experiment.training.num_iterations * one_iteration
             assert comparison.budget - one_iteration < trained <= comparison.budget
 
 
