@@ -43,9 +43,10 @@ def train(
     problem.axis.connect()
     config = experiment.training
     checkpoints = Checkpoints(directory.checkpoints, keep=config.num_checkpoints)
-    state = problem.initial_state(config)
-    if checkpoints.latest() is not None:
-        state = checkpoints.restore(state)
+    if checkpoints.latest() is None:
+        state = problem.initial_state(config)
+    else:
+        state = restore(directory, problem, experiment)
     done = int(state.iteration[0])
     env_steps = env_steps_per_iteration(problem, config.num_tasks)
     log = _Log(directory, done, env_steps)

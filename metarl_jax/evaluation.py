@@ -1,7 +1,6 @@
 """Evaluation: how return grows with adaptation on held-out tasks."""
 
 import dataclasses
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -83,9 +82,9 @@ def check_task_set(distribution: Any, config: EvaluationConfig) -> None:
 def adaptation_curve(
     key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, axis: TaskAxis
 ) -> AdaptationCurve:
-    """Compiles `adaptation_returns` and calls it."""
-    returns = jax.jit(partial(adaptation_returns, algorithm=algorithm, axis=axis))
-    return AdaptationCurve(np.asarray(returns(key, params=params, tasks=tasks)))
+    """Calls `adaptation_returns`, which is compiled once for each algorithm."""
+    returns = _compiled_returns(key, algorithm, params, tasks, axis)
+    return AdaptationCurve(np.asarray(returns))
 
 
 def adaptation_returns(
@@ -114,6 +113,9 @@ def adaptation_returns(
 
     num_seeds = jax.tree.leaves(params)[0].shape[0]
     return axis.over_seeds(one_seed, jax.random.split(key, num_seeds), params)
+
+
+_compiled_returns = jax.jit(adaptation_returns, static_argnames=("algorithm", "axis"))
 
 
 def example_trials(

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import commands
 import numpy as np
 import pytest
+from small_comparison import STEPS
 
 import experiments
 from experiments import compare
@@ -21,23 +22,15 @@ from experiments.rows import name_failures
 from metarl_jax.machine import device_kind
 
 ROOT = Path(__file__).parents[1]
-STEPS = 4_000  # of an iteration of most rows of `small_point`
 
 
 @pytest.fixture
 def small_point(monkeypatch):
-    """The comparison on point, with short episodes and few of them in tests."""
-    point = experiments.load_comparison("point")
-    evaluation = dataclasses.replace(point.base.evaluation, num_episodes=2)
-    base = dataclasses.replace(
-        point.base, environment_options={"horizon": 5}, evaluation=evaluation
-    )
-    small = dataclasses.replace(point, base=base)
-    monkeypatch.setattr(experiments, "load_comparison", lambda _: small)
+    monkeypatch.setitem(experiments.COMPARISONS, "small_point", "small_comparison")
 
 
 def planned(out, rows):
-    return plan(Options("point", rows, budget=STEPS, num_seeds=2, out=out))[1]
+    return plan(Options("small_point", rows, budget=STEPS, num_seeds=2, out=out))[1]
 
 
 def failed(*arguments):
@@ -58,7 +51,7 @@ def names_of_rows(table):
 
 def test_rows_are_trained_once_and_one_that_failed_again(tmp_path, small_point, capsys):
     arguments = (
-        *("point", "--rows=from_scratch,multi_task", f"--budget={STEPS}"),
+        *("small_point", "--rows=from_scratch,multi_task", f"--budget={STEPS}"),
         *("--num-seeds=2", f"--out={tmp_path}"),
     )
     no_file = tmp_path / "from_scratch" / "metrics.csv"
@@ -303,16 +296,18 @@ def test_rows_at_equal_seconds_are_measured_once_and_go_on_after_one_that_fails(
     tmp_path, small_point, capsys
 ):
     """The first is too slow for an iteration, as was measured before."""
-    options = Options("point", "maml", seconds=0.1, num_seeds=1, out=tmp_path)
+    options = Options("small_point", "maml", seconds=0.1, num_seeds=1, out=tmp_path)
     chosen, speeds = plan_speeds(options)
     speeds.prepare(chosen)
     row = {"seconds_per_iteration": 2.0, "device": device_kind()}
     speeds.record("maml", row)
     arguments = "--seconds=0.1", "--num-seeds=1", f"--out={tmp_path}"
-    failed("point", "--rows=maml,multi_task", *arguments)
+    failed("small_point", "--rows=maml,multi_task", *arguments)
     errors = capsys.readouterr().err
     assert errors == "error: failed: maml; the same command tries again\n"
-    options = Options("point", "multi_task", seconds=0.1, num_seeds=1, out=tmp_path)
+    options = Options(
+        "small_point", "multi_task", seconds=0.1, num_seeds=1, out=tmp_path
+    )
     for _, folder in (plan_speeds(options), plan(options)):
         assert folder.is_done("multi_task")  # and so the same command runs nothing
         folder.prepare(["multi_task"])

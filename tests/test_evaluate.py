@@ -4,7 +4,10 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import probe
 import pytest
 
 import experiments
@@ -13,7 +16,9 @@ from experiments.evaluate import Options, as_tested
 from experiments.evaluator import print_summary
 from experiments.experiment import build
 from experiments.run_directory import RunDirectory, changed_settings
-from metarl_jax.evaluation import AdaptationCurve
+from metarl_jax.evaluation import AdaptationCurve, adaptation_curve
+from metarl_jax.task_axis import TaskAxis
+from metarl_jax.types import MetaAlgorithm
 
 PEARL = experiments.load("pearl_point_half_circle")
 
@@ -43,6 +48,24 @@ def test_oracle_that_is_no_better_than_random_gives_no_score(capsys):
     assert "oracle 1.00; oracle-normalised: no better than random" in (
         capsys.readouterr().out
     )
+
+
+def test_curves_of_one_algorithm_are_traced_once():
+    count = 0
+
+    def adapt(key, params, task):
+        nonlocal count
+        count += 1
+        trial = jax.tree.map(lambda leaf: leaf[None], probe.rollout([1.0]))
+        return trial._replace(reward=params * trial.reward)
+
+    learner = MetaAlgorithm(init=None, adapt=adapt, update=None)
+    key, tasks = jax.random.key(0), jnp.zeros(3)
+    for params in (2.0, 3.0):
+        seeds = jnp.full(2, params)
+        curve = adaptation_curve(key, learner, seeds, tasks, TaskAxis())
+        np.testing.assert_array_equal(curve.returns, np.full((2, 3, 1), params))
+    assert count == 1
 
 
 def test_value_of_several_words_has_spaces_between():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import envs
-from experiments import evaluate, run
+from experiments import depth, evaluate, run
 from metarl_jax.evaluation import EvaluationConfig, held_out_tasks
 
 ROOT = Path(__file__).parents[1]
@@ -127,16 +127,8 @@ def test_summary_is_the_mean_of_the_raw_returns(finished):
 
 def test_evaluate_reads_a_run_and_writes_where_it_is_told(finished, tmp_path):
     folder, _ = finished
-    process = command(
-        "experiments.evaluate",
-        str(folder),
-        f"--out={tmp_path}",
-        "--task-set=ood",
-        "--num-tasks=6",
-        "--num-adaptation-steps=1",
-    )
-    code, _, errors = finish(process)
-    assert code == 0, errors
+    tested = "--task-set=ood", "--num-tasks=6", "--num-adaptation-steps=1"
+    commands.call(evaluate, folder, f"--out={tmp_path}", *tested)
     returns = json.loads((tmp_path / "returns.json").read_text())
     assert np.shape(returns["meta_trained"]) == (2, 6, 2)
     assert np.shape(returns["oracle"]) == (2, 6, 1)
@@ -243,13 +235,13 @@ def test_command_with_a_wrong_option_says_nothing_else():
     assert len(errors.strip().splitlines()) == 1
 
 
-def test_list_names_every_experiment_environment_and_algorithm():
-    import envs
-    import experiments
+def test_list_names_every_experiment_environment_and_algorithm(capsys, monkeypatch):
+    import experiments.list
     from metarl_jax.algorithms import ALGORITHMS
 
-    code, out, _ = finish(command("experiments.list"))
-    assert code == 0
+    monkeypatch.setattr(sys, "argv", ["list"])
+    experiments.list.main()
+    out = capsys.readouterr().out
     names = [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *envs.ENVIRONMENTS]
     for name in names:
         assert name in out
@@ -261,8 +253,7 @@ def test_list_names_every_experiment_environment_and_algorithm():
 
 def test_depth_measures_both_ways_of_differentiating(tmp_path):
     sizes = ["--steps=2", "--horizon=5", "--num-episodes=2", f"--out={tmp_path}"]
-    code, _, errors = finish(command("experiments.depth", *sizes))
-    assert code == 0, errors
+    commands.call(depth, *sizes)
     with (tmp_path / "depth.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["rematerialize"] for row in rows] == ["False", "True"]

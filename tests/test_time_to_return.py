@@ -3,16 +3,13 @@
 import csv
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import commands
 import jax
 import numpy as np
 import pytest
+from small_comparison import STEPS
 
 import experiments.time_to_return
 from experiments.experiment import at_test_time, build
@@ -20,14 +17,20 @@ from experiments.time_to_return import Options, plan
 from experiments.timed_training import marks
 from metarl_jax import evaluation
 
-ROOT = Path(__file__).parents[1]
-STEPS = 80_000  # of an iteration of `reptile` on point
+
+@pytest.fixture(autouse=True)
+def small_point(monkeypatch):
+    monkeypatch.setitem(experiments.COMPARISONS, "small_point", "small_comparison")
 
 
-def settings(out):
-    """Of one row, for two iterations at most."""
-    budget = f"--budget={2 * STEPS}"
-    return "--rows=reptile", budget, f"--out={out}", "--iterations-per-evaluation=1"
+def aim_at(target, out, **environment):
+    """Measures one row, for two iterations at most."""
+    arguments = (
+        *("small_point", "--rows=reptile", f"--budget={2 * STEPS}"),
+        *("--iterations-per-evaluation=1", f"--target={target}", f"--out={out}"),
+    )
+    environment |= {"JAX_NUM_CPU_DEVICES": "1"}
+    commands.call(experiments.time_to_return, *arguments, **environment)
 
 
 def results(out):
@@ -36,16 +39,7 @@ def results(out):
 
 def test_target_that_is_reached_at_once_ends_the_row_at_its_first_test(tmp_path):
     start = time.time()
-    command = sys.executable, "-m", "experiments.time_to_return"
-    done = subprocess.run(
-        [*command, *settings(tmp_path), "--target=-1000"],
-        cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1", "XDG_CACHE_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    aim_at(-1000, tmp_path, XDG_CACHE_HOME=str(tmp_path))
     row = results(tmp_path)["reptile_0"]
     assert row["reached"]
     assert row["env_steps"] == STEPS
@@ -60,20 +54,18 @@ def test_target_that_is_reached_at_once_ends_the_row_at_its_first_test(tmp_path)
 
 
 def test_target_that_is_not_reached_is_given_up_at_the_budget(tmp_path, capsys):
-    def aim_at(target):
-        arguments = *settings(tmp_path), f"--target={target}"
-        commands.call(experiments.time_to_return, *arguments, JAX_NUM_CPU_DEVICES="1")
-        return capsys.readouterr().out
-
-    assert "| reptile_0 | not within 0.16 M steps |" in aim_at(0)
+    aim_at(0, tmp_path)
+    said = capsys.readouterr().out
+    assert "| reptile_0 | not within 0.01 M steps |" in said
     row = results(tmp_path)["reptile_0"]
     assert not row["reached"]
     assert (row["iterations"], row["env_steps"]) == (2, 2 * STEPS)
-    again = aim_at(0)
+    assert "row 1" in said
+    aim_at(0, tmp_path)
     assert results(tmp_path)["reptile_0"] == row
-    assert "row 1" not in again
+    assert "row 1" not in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
-        aim_at(-1)
+        aim_at(-1, tmp_path)
     assert ended.value.code == 2
     errors = capsys.readouterr().err
     assert errors.startswith(f"error: {tmp_path} holds times to a return of 0.0")
@@ -88,8 +80,8 @@ def test_score_is_the_held_out_return_of_plain_training():
         algorithm=dataclasses.replace(experiment.algorithm, num_episodes=2),
         training=dataclasses.replace(
             experiment.training,
-            num_iterations=3,
-            iterations_per_chunk=2,
+            num_iterations=2,
+            iterations_per_chunk=1,
             num_tasks=2,
             num_devices=1,
         ),
@@ -98,7 +90,7 @@ def test_score_is_the_held_out_return_of_plain_training():
         ),
     )
     measured = list(marks(experiment, time.time()))
-    assert [mark.iterations for mark in measured] == [2, 3]
+    assert [mark.iterations for mark in measured] == [1, 2]
     problem, test = build(experiment), build(at_test_time(experiment))
     state = problem.initial_state(experiment.training)
     *_, (state, _) = problem.train(experiment.training, state)
