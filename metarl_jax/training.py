@@ -53,7 +53,11 @@ class RunState(NamedTuple):
 
 
 def initial_state(algorithm: MetaAlgorithm, config: TrainingConfig) -> RunState:
-    """The state before the first iteration, one for each seed."""
+    """The state before the first iteration, one for each seed.
+
+    No leaf is of a weak type, as none of a checkpoint is: a run that is resumed calls
+    the same programs, which it may find compiled.
+    """
 
     def one_seed(key: Key) -> RunState:
         init_key, run_key = jax.random.split(key)
@@ -62,8 +66,12 @@ def initial_state(algorithm: MetaAlgorithm, config: TrainingConfig) -> RunState:
     seeds = config.seed + jnp.arange(config.num_seeds)
     # not by vmap: batches of matrices that are made orthogonal at the same time can
     # keep all threads of a CPU waiting for each other
-    each = lambda keys: jax.lax.map(one_seed, keys)
+    each = lambda keys: jax.tree.map(_strong, jax.lax.map(one_seed, keys))
     return jax.jit(each)(jax.vmap(jax.random.key)(seeds))
+
+
+def _strong(leaf: Array) -> Array:
+    return leaf.astype(leaf.dtype) if leaf.weak_type else leaf
 
 
 def meta_step(
@@ -171,11 +179,15 @@ def train(
 def chunk_program(
     step: Callable[..., tuple[RunState, Metrics]], axis: TaskAxis, length: int
 ) -> Callable[..., tuple[RunState, Metrics]]:
-    """`length` iterations of all seeds as one compiled function; donates the state."""
+    """`length` iterations of all seeds as one compiled function; donates the state.
+
+    It returns the state with the types of `initial_state`.
+    """
 
     def run(state: RunState, *arguments: Any) -> tuple[RunState, Metrics]:
         one = lambda state, _: step(state, *arguments)
         many = lambda state: jax.lax.scan(one, state, length=length)
-        return axis.over_seeds(many, state)
+        state, metrics = axis.over_seeds(many, state)
+        return jax.tree.map(_strong, state), metrics
 
     return jax.jit(run, donate_argnums=0, out_shardings=axis.everywhere)
