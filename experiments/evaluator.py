@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from envs.adapters import COMPILE_FAST
 from envs.tasks import task_parameters, without_number
 from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
 from experiments.run_directory import RunDirectory
@@ -21,7 +19,8 @@ from metarl_jax.evaluation import AdaptationCurve
 from metarl_jax.rollouts import first_episode_length
 from metarl_jax.run_files import write_json
 from metarl_jax.statistics import oracle_normalized
-from metarl_jax.types import Params, Rollout, Task
+from metarl_jax.training import stage_returns
+from metarl_jax.types import Array, Params, Rollout, Task
 
 _DRAWN_TASKS = 4
 _DRAWN_EPISODES = 5
@@ -76,7 +75,7 @@ def evaluate(
     state = restore(directory, build(experiment), experiment)
     params = state.train_state.params
     start = problem.initial_state(experiment.training).train_state.params
-    meta_trained, random = _curves(experiment, problem, tasks, params, start)
+    (meta_trained, random), paths = _curves(experiment, problem, tasks, params, start)
     oracle = _oracle_curve(directory, name, experiment, tasks)
     result = Evaluation(meta_trained, random, oracle)
     summary = result.summary() | {
@@ -96,8 +95,8 @@ def evaluate(
         _draw_adaptation(out, experiment, summary)
         if len(parameters) <= _MOST_PARAMETERS:
             _draw_by_task(out, result, parameters)
-        if problem.observes_goal_in_plane(tasks):
-            _draw_trajectories(out, experiment, problem, params, tasks)
+        if paths is not None:
+            _draw_trajectories(out, paths, tasks)
 
     processes.on_first(write)
     return summary
@@ -122,14 +121,39 @@ def print_summary(summary: dict[str, Any]) -> None:
         print(f"oracle {summary['oracle_return']:.2f}; oracle-normalised: {said}")
 
 
+class _Paths(NamedTuple):
+    """Where some episodes of a trial went in the plane."""
+
+    observation: Array  # [K+1, T, E, 2]
+    length: Array  # [K+1, E]
+
+
 def _curves(
     experiment: Experiment, problem: Problem, tasks: Task, *candidates: Params
-) -> list[AdaptationCurve]:
-    """The curve of each candidate (leaves [S, ...]), all by one compiled program."""
+) -> tuple[list[AdaptationCurve], _Paths | None]:
+    """Evaluates all candidates (leaves [S, ...]) by one compiled program.
+
+    Returns:
+      The curve of each, and the paths of all, [S, M, ...], if tasks are goals that
+      can be drawn.
+    """
+    in_plane = problem.observes_goal_in_plane(tasks)
+
+    def of_trial(trial: Rollout) -> tuple[Array, _Paths | None]:
+        return stage_returns(trial), _paths(trial) if in_plane else None
+
     together = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *candidates)
     key = jax.random.key(experiment.evaluation.seed)
-    returns = np.asarray(problem.returns_program(tasks)(key, together))
-    return [AdaptationCurve(part) for part in np.split(returns, len(candidates))]
+    kept = problem.returns_program(tasks, of_trial)(key, together)
+    returns, paths = jax.device_get(kept)
+    returns = np.split(returns, len(candidates))
+    return [AdaptationCurve(part) for part in returns], paths
+
+
+def _paths(trial: Rollout) -> _Paths:
+    """Of the first episodes of a trial [K+1, T, E]."""
+    drawn = jax.tree.map(lambda leaf: leaf[:, :, :_DRAWN_EPISODES], trial)
+    return _Paths(drawn.observation, jax.vmap(first_episode_length)(drawn))
 
 
 def _oracle_curve(
@@ -147,7 +171,8 @@ def _oracle_curve(
         processes.on_first(directory.oracle.record, name, oracle)
         train(directory.oracle, name, oracle, "oracle")
     state = restore(directory.oracle, trained, oracle)
-    return _curves(oracle, problem, tasks, state.train_state.params)[0]
+    (curve,), _ = _curves(oracle, problem, tasks, state.train_state.params)
+    return curve
 
 
 def _raw_returns(result: Evaluation) -> dict[str, Any]:
@@ -173,19 +198,9 @@ def _draw_adaptation(out: RunDirectory, experiment: Experiment, summary: dict) -
     figure.savefig(out.adaptation_curve, dpi=150)
 
 
-def _draw_trajectories(
-    out: RunDirectory, experiment: Experiment, problem: Problem, params: Params, tasks
-) -> None:
-    key = jax.random.key(experiment.evaluation.seed)
-    tasks = jax.tree.map(lambda leaf: leaf[:_DRAWN_TASKS], tasks)
-
-    @partial(jax.jit, compiler_options=COMPILE_FAST)
-    def example_trials(params: Params, tasks: Task, numbers: tuple) -> Rollout:
-        algorithm = problem.with_numbers(numbers)
-        return evaluation.example_trials(key, algorithm, params, tasks, _DRAWN_EPISODES)
-
-    trials = example_trials(params, tasks, problem.numbers)
-    lengths = jax.vmap(jax.vmap(first_episode_length))(trials)
-    goals = without_number(tasks)
-    figure = plots.trajectories(trials.observation, lengths, goals)
+def _draw_trajectories(out: RunDirectory, paths: _Paths, tasks: Task) -> None:
+    """Draws what the first seed did in some of the tasks."""
+    paths = jax.tree.map(lambda leaf: leaf[0, :_DRAWN_TASKS], paths)
+    goals = without_number(tasks)[:_DRAWN_TASKS]
+    figure = plots.trajectories(*paths, goals)
     figure.savefig(out.trajectories, dpi=150)

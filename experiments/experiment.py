@@ -27,16 +27,17 @@ from metarl_jax.training import (
     TrainingConfig,
     initial_state,
     meta_step,
+    stage_returns,
     train,
 )
 from metarl_jax.trust_region import TrustRegionConfig
 from metarl_jax.types import (
-    Array,
     Environment,
     Key,
     MetaAlgorithm,
     Metrics,
     Params,
+    Rollout,
     Task,
 )
 
@@ -121,14 +122,16 @@ class Problem(NamedTuple):
             self.numbers,
         )
 
-    def returns_program(self, tasks: Task) -> Callable[[Key, Params], Array]:
+    def returns_program(
+        self, tasks: Task, of_trial: Callable[[Rollout], Any] = stage_returns
+    ) -> Callable[[Key, Params], Any]:
         """A compiled `(key, params) -> adaptation_returns` of these tasks."""
 
         @jax.jit
-        def returns(key: Key, params: Params, tasks: Task, numbers: tuple) -> Array:
+        def returns(key: Key, params: Params, tasks: Task, numbers: tuple) -> Any:
             algorithm = self.with_numbers(numbers)
             axis = self.axis.local()
-            return adaptation_returns(key, algorithm, params, tasks, axis)
+            return adaptation_returns(key, algorithm, params, tasks, axis, of_trial)
 
         return lambda key, params: returns(key, params, tasks, self.numbers)
 

@@ -1,6 +1,7 @@
 """Evaluation: how return grows with adaptation on held-out tasks."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from metarl_jax import statistics
 from metarl_jax.checks import require, require_positive
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.training import stage_returns
-from metarl_jax.types import Array, Key, MetaAlgorithm, Params, Rollout, Task
+from metarl_jax.types import Key, MetaAlgorithm, Params, Rollout, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +84,18 @@ def adaptation_curve(
     key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, axis: TaskAxis
 ) -> AdaptationCurve:
     """Calls `adaptation_returns`, which is compiled once for each algorithm."""
-    returns = _compiled_returns(key, algorithm, params, tasks, axis)
+    returns = _compiled_returns(key, algorithm, axis.replicate(params), tasks, axis)
     return AdaptationCurve(np.asarray(returns))
 
 
 def adaptation_returns(
-    key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, axis: TaskAxis
-) -> Array:
+    key: Key,
+    algorithm: MetaAlgorithm,
+    params: Params,
+    tasks: Task,
+    axis: TaskAxis,
+    of_trial: Callable[[Rollout], Any] = stage_returns,
+) -> Any:
     """Adapts to every task from every seed's meta-parameters.
 
     Args:
@@ -98,18 +104,20 @@ def adaptation_returns(
       params: meta-parameters, leaves [S, ...].
       tasks: leaves [M, ...].
       axis: how to go over tasks.
+      of_trial: `(trial [K+1, T, E]) -> what is kept of it`.
 
     Returns:
-      Mean returns over E episodes, after 0, 1, ..., K steps: [S, M, K+1].
+      What is kept, leaves [S, M, ...]; by default mean returns over E episodes, after
+      0, 1, ..., K steps: [S, M, K+1].
     """
     num_tasks = jax.tree.leaves(tasks)[0].shape[0]
 
-    def trial_returns(params: Params, entry: Any):
-        return stage_returns(algorithm.adapt(entry[0], params, entry[1]))
+    def kept(params: Params, entry: Any):
+        return of_trial(algorithm.adapt(entry[0], params, entry[1]))
 
     def one_seed(key: Key, params: Params):
         keys = jax.random.split(key, num_tasks)
-        return axis.map(trial_returns, params, (keys, tasks))
+        return axis.map(kept, params, (keys, tasks))
 
     num_seeds = jax.tree.leaves(params)[0].shape[0]
     return axis.over_seeds(one_seed, jax.random.split(key, num_seeds), params)
