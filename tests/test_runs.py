@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import commands
+import jax
 import numpy as np
 import pytest
 
 import envs
+import experiments.list
 from experiments import depth, evaluate, run
+from experiments.experiment import build
 from metarl_jax.evaluation import EvaluationConfig, held_out_tasks
+from metarl_jax.training import chunk_program
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -192,6 +197,18 @@ def test_run_killed_during_a_save_and_then_interrupted_goes_on_bit_for_bit(
     assert_same_run(folder, finished[0], ITERATIONS)
 
 
+@pytest.mark.parametrize("name", ["point:promp", "point:es_maml"])
+def test_states_have_the_types_of_a_restored_one(name):
+    """Else a resumed run would be another program than a new one, and compile it."""
+    experiment = experiments.load(name)
+    problem, config = build(experiment), experiment.training
+    start = jax.eval_shape(partial(problem.initial_state, config))
+    chunk = chunk_program(problem.step(config.num_tasks), problem.axis, 1)
+    after, _ = jax.eval_shape(chunk, start, problem.numbers)
+    for leaf in jax.tree.leaves((start, after)):
+        assert not leaf.weak_type
+
+
 def test_run_with_infinite_step_stops_with_iteration_and_checkpoint(tmp_path, capsys):
     iterations = "--training.num-iterations=5"
     step = "--algorithm.inner-step-sizes=1e30"
@@ -236,7 +253,6 @@ def test_command_with_a_wrong_option_says_nothing_else():
 
 
 def test_list_names_every_experiment_environment_and_algorithm(capsys, monkeypatch):
-    import experiments.list
     from metarl_jax.algorithms import ALGORITHMS
 
     monkeypatch.setattr(sys, "argv", ["list"])
