@@ -109,37 +109,6 @@ def test_pearl_learns_to_step_to_either_side():
     assert after > -0.3
 
 
-@cache
-def after_one_update(embedding):
-    """An algorithm that is trained by this embedding of beliefs, and its state."""
-    config = dataclasses.replace(LEARNING, training_embedding=embedding, num_updates=1)
-    algorithm = make(TARGET, config, TaskAxis())
-    step = training.meta_step(algorithm, TARGETS.train, TaskAxis(), num_tasks=4)
-    start = jax.tree.map(lambda leaf: leaf[0], program()[0])
-    return algorithm, jax.jit(step)(start)[0].train_state
-
-
-def test_without_sampling_the_updates_are_others():
-    _, sampled = after_one_update("sampled")
-    _, by_mean = after_one_update("mean")
-    change = jax.tree.map(
-        lambda a, b: np.abs(a - b).max(), sampled.params, by_mean.params
-    )
-    assert max(jax.tree.leaves(change.policy)) > 1e-4
-    assert max(jax.tree.leaves(change.critics)) > 1e-4
-
-
-def test_without_sampling_training_explores_by_the_mean_of_the_belief():
-    algorithm, state = after_one_update("mean")
-    task = NumberedTask(jnp.array(0.8), jnp.array(0))
-    explored = jax.jit(algorithm.explore)(jax.random.key(5), state, task)
-    by_mean = collect_by_posterior(
-        TARGET, algorithm.adaptation, 1, 4, algorithm.policy, EMBEDDINGS["mean"]
-    )
-    expected = jax.jit(by_mean)(jax.random.key(5), state.params, task)
-    np.testing.assert_allclose(explored.action, expected.action, atol=1e-6)
-
-
 def raw(state):
     """The leaves, as arrays of numbers."""
     state = state._replace(key=jax.random.key_data(state.key))
@@ -169,7 +138,8 @@ NAMED = {"context_reward": "sparse_reward", "critic_reward": "dense_reward"}
 
 
 def half_circle_config(**options):
-    return PearlConfig(**SMALL | {"num_episodes": 3} | NAMED | options)
+    sizes = {"num_episodes": 3, "num_updates": 1}
+    return PearlConfig(**SMALL | sizes | NAMED | options)
 
 
 def half_circle_env():
@@ -198,12 +168,9 @@ def collected():
     return algorithm, state, jax.jit(collect)(keys, state, tasks)
 
 
-@cache
 def updated():
     """The state after an update, and the trials that it was on."""
-    algorithm, state, trials = collected()
-    after, _ = jax.jit(algorithm.update)(jax.random.key(3), state, trials)
-    return after, trials
+    return improved()[1], collected()[2]
 
 
 def test_trials_are_added_to_the_replay_of_their_tasks():
@@ -326,7 +293,7 @@ def test_stages_after_the_first_act_by_draws_from_the_posterior():
 def improved(**options):
     """The first state, and that after one step on the trials of `collected`."""
     _, state, trials = collected()
-    config = half_circle_config(num_updates=1, **options)
+    config = half_circle_config(**options)
     return state, probe.compiled(update, config)(state, trials)
 
 
@@ -354,6 +321,30 @@ def test_divergence_from_the_prior_moves_the_encoder_alone():
     for name in ("policy", "critics", "log_temperature"):
         of_both = (getattr(state.params, name) for state in (free, bound))
         jax.tree.map(np.testing.assert_array_equal, *of_both)
+
+
+def test_without_sampling_the_updates_are_others():
+    rate = {"learning_rate": 3e-3}
+    _, sampled = improved(**rate)
+    _, by_mean = improved(**rate, training_embedding="mean")
+    change = jax.tree.map(
+        lambda a, b: np.abs(a - b).max(), sampled.params, by_mean.params
+    )
+    assert max(jax.tree.leaves(change.policy)) > 1e-4
+    assert max(jax.tree.leaves(change.critics)) > 1e-4
+
+
+def test_without_sampling_training_explores_by_the_mean_of_the_belief():
+    _, state, _ = collected()
+    algorithm, tasks = half_circle(training_embedding="mean")
+    task = jax.tree.map(lambda leaf: leaf[0], tasks)
+    explored = jax.jit(algorithm.explore)(jax.random.key(5), state, task)
+    env, mean = half_circle_env()[0], EMBEDDINGS["mean"]
+    by_mean = collect_by_posterior(
+        env, algorithm.adaptation, 2, 3, algorithm.policy, mean
+    )
+    expected = jax.jit(by_mean)(jax.random.key(5), state.params, task)
+    np.testing.assert_allclose(explored.action, expected.action, atol=1e-6)
 
 
 def test_adapted_policy_acts_by_the_mean_of_the_belief():
