@@ -26,12 +26,15 @@ class System:
 class FakeRobot:
     """Moves along both axes by its first two actions, in m and steps of 1 s.
 
+    One action alone moves it along both.
+
     The simulation is not finite where x exceeds 2.5, and far away where y does; the
     velocity is too great where y is lower than -2.5. The robot has fallen where x is
     lower than -2.5.
     """
 
     action_size = 2
+    backend = "spring"
     dt = 1.0
     sys = System()
 
@@ -43,6 +46,7 @@ class FakeRobot:
         return State(simulated, self.observed(start), zero, zero, metrics)
 
     def step(self, state, action):
+        action = jnp.resize(action, 2)
         position = state.pipeline_state.q.at[:2].add(action)
         x, y = position[:2]
         position = position.at[2].set(jnp.where(x > 2.5, jnp.nan, 0.0))
