@@ -118,7 +118,10 @@ def raw(state):
 def test_run_goes_on_bit_for_bit_with_its_replay(tmp_path):
     start, train = program()
     Checkpoints(tmp_path).save(10, halfway())
-    resumed = train(Checkpoints(tmp_path).restore(start))
+    restored = Checkpoints(tmp_path).restore(start)
+    types = lambda state: jax.tree.map(jax.typeof, state)
+    assert types(restored) == types(halfway())  # else it is compiled again
+    resumed = train(restored)
     # 20 iterations of 4 tasks, trials of 2 stages with 4 rows of one step
     assert resumed.train_state.replay.count.sum(1).tolist() == [20 * 4 * 8] * 2
     for leaf, other in zip(raw(trained()), raw(resumed), strict=True):
