@@ -61,7 +61,7 @@ def initial_state(algorithm: MetaAlgorithm, config: TrainingConfig) -> RunState:
 
     def one_seed(key: Key) -> RunState:
         init_key, run_key = jax.random.split(key)
-        return RunState(algorithm.init(init_key), run_key, jnp.int32(0))
+        return RunState(algorithm.init(init_key), run_key, jnp.array(0))
 
     seeds = config.seed + jnp.arange(config.num_seeds)
     # not by vmap: batches of matrices that are made orthogonal at the same time can
