@@ -108,7 +108,7 @@ def test_returns_are_drawn_by_task_where_few_numbers_make_one(
     start = build(bandit).initial_state(bandit.training)
     curves = [AdaptationCurve(np.zeros((1, bandit.evaluation.num_tasks, 4)))] * 2
     monkeypatch.setattr(evaluator, "restore", lambda *_: start)
-    monkeypatch.setattr(evaluator, "_curves", lambda *_: curves)
+    monkeypatch.setattr(evaluator, "_curves", lambda *_: (curves, None))
     evaluator.evaluate(RunDirectory(tmp_path), "bandit", bandit)
     tasks = json.loads((tmp_path / "tasks.json").read_text())
     assert np.shape(list(tasks.values())) == (num_arms, bandit.evaluation.num_tasks)
