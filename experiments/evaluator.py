@@ -134,8 +134,8 @@ def _curves(
     """Evaluates all candidates (leaves [S, ...]) by one compiled program.
 
     Returns:
-      The curve of each, and the paths of all, [S, M, ...], if tasks are goals that
-      can be drawn.
+      The curve of each; and, if tasks are goals that can be drawn, the paths of all
+      candidates and seeds in this order, [candidates * S, M, ...].
     """
     in_plane = problem.observes_goal_in_plane(tasks)
 
@@ -199,7 +199,7 @@ def _draw_adaptation(out: RunDirectory, experiment: Experiment, summary: dict) -
 
 
 def _draw_trajectories(out: RunDirectory, paths: _Paths, tasks: Task) -> None:
-    """Draws what the first seed did in some of the tasks."""
+    """Draws what the first seed of the first candidate did in some of the tasks."""
     paths = jax.tree.map(lambda leaf: leaf[0, :_DRAWN_TASKS], paths)
     goals = without_number(tasks)[:_DRAWN_TASKS]
     figure = plots.trajectories(*paths, goals)

@@ -125,7 +125,10 @@ class Problem(NamedTuple):
     def returns_program(
         self, tasks: Task, of_trial: Callable[[Rollout], Any] = stage_returns
     ) -> Callable[[Key, Params], Any]:
-        """A compiled `(key, params) -> adaptation_returns` of these tasks."""
+        """A compiled `(key, params) -> adaptation_returns` of these tasks.
+
+        `of_trial` as in `adaptation_returns`.
+        """
 
         @jax.jit
         def returns(key: Key, params: Params, tasks: Task, numbers: tuple) -> Any:

@@ -83,7 +83,10 @@ def check_task_set(distribution: Any, config: EvaluationConfig) -> None:
 def adaptation_curve(
     key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, axis: TaskAxis
 ) -> AdaptationCurve:
-    """Calls `adaptation_returns`, which is compiled once for each algorithm."""
+    """Calls `adaptation_returns`, compiled once for an algorithm and all that it tests.
+
+    Programs are kept by `algorithm` and `axis`, the objects, and by shapes.
+    """
     returns = _compiled_returns(key, algorithm, axis.replicate(params), tasks, axis)
     return AdaptationCurve(np.asarray(returns))
 
@@ -124,28 +127,6 @@ def adaptation_returns(
 
 
 _compiled_returns = jax.jit(adaptation_returns, static_argnames=("algorithm", "axis"))
-
-
-def example_trials(
-    key: Key, algorithm: MetaAlgorithm, params: Params, tasks: Task, num_rows: int
-) -> Rollout:
-    """Trials of the first seed, to look at.
-
-    Args:
-      key: of the rollouts.
-      algorithm: built for the K and E of the test.
-      params: meta-parameters, leaves [S, ...].
-      tasks: leaves [M, ...].
-      num_rows: how many of the E rows to return.
-
-    Returns:
-      [M, K+1, T, num_rows].
-    """
-    first = jax.tree.map(lambda leaf: leaf[0], params)
-    keys = jax.random.split(key, jax.tree.leaves(tasks)[0].shape[0])
-    adapt = jax.jit(jax.vmap(algorithm.adapt, in_axes=(0, None, 0)))
-    trials = adapt(keys, first, tasks)
-    return jax.tree.map(lambda leaf: leaf[:, :, :, :num_rows], trials)
 
 
 def _interval(scores: np.ndarray, statistic: statistics.Statistic) -> list[list[float]]:

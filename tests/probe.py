@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import jax
 import jax.flatten_util
@@ -15,10 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
-from metarl_jax import losses
-from metarl_jax.adaptation import gradient_adaptation
+from metarl_jax import gradient_methods
 from metarl_jax.exact import TabularMdp
-from metarl_jax.gradient_methods import inner_sgd, inner_surrogate
 from metarl_jax.numbers import split_numbers
 from metarl_jax.sequence_models import (
     FastWeightsConfig,
@@ -181,13 +180,14 @@ def inner_loop(policy, config, surrogates, index) -> Adaptation:
     Its number may be traced, so that one program serves all of them.
     """
     named = [
-        inner_surrogate(dataclasses.replace(config, inner_surrogate=name))
+        gradient_methods.inner_surrogate(
+            dataclasses.replace(config, inner_surrogate=name)
+        )
         for name in surrogates
     ]
     surrogate = lambda *arguments: jax.lax.switch(index, named, *arguments)
-    estimate = losses.advantages(config.inner_advantage)
-    loss = losses.of_policy(policy, losses.policy_gradient(surrogate, estimate))
-    return gradient_adaptation(loss, inner_sgd(config), config.inner_updates)
+    with mock.patch.object(gradient_methods, "inner_surrogate", lambda _: surrogate):
+        return gradient_methods.inner_loop(policy, config)
 
 
 def flatten(tree) -> np.ndarray:

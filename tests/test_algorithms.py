@@ -144,7 +144,10 @@ def collected(kind, **options):
     config = small(kind, **options)
     if algorithm.gradient is None:
         return probe.compiled(collect, config)(state)
-    return jax.tree.map(lambda leaf: leaf[:, : config.num_adaptation_steps + 1], data())
+    num_stages = config.num_adaptation_steps + 1
+    trials = jax.tree.map(lambda leaf: leaf[:, :num_stages], data())
+    assert trials.reward.shape == (4, num_stages, ENV.horizon, config.num_episodes)
+    return trials
 
 
 @cache

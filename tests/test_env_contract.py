@@ -184,11 +184,9 @@ def untraced(name):
     """
     env = copy.copy(made(name)[0])
     if is_robot(name):
-        system, backend = env._env.sys, env._env.backend
-        env._env = FAKE_ROBOT
+        physics, env._env = env._env, FakeRobot()
         if env._vary:
-            env._env = FakeRobot()
-            env._env.sys, env._env.backend = system, backend
+            env._env.sys, env._env.backend = physics.sys, physics.backend
     elif hasattr(env, "_env"):
         env._env = copy.copy(env._env)
     return env
@@ -331,7 +329,19 @@ def test_every_task_parameter_changes_the_trajectory(name):
 
 @named(set(envs.ENVIRONMENTS) - set(AT_LENGTH))
 def test_tracing_leaks_nothing_and_leaves_the_environment_as_it_was(name):
-    env = untraced(name)
+    check_for_leaks(untraced(name), name)
+
+
+@pytest.mark.robots
+@pytest.mark.parametrize("name", ["half_cheetah_velocity", "hopper_params"])
+def test_tracing_the_physics_leaks_nothing(name):
+    """Of robots with drawn starts, and with a body as their task."""
+    env = copy.copy(made(name)[0])
+    env._env = copy.copy(env._env)
+    check_for_leaks(env, name)
+
+
+def check_for_leaks(env, name):
     key, actions, task = lane(name, 0)
     before = attributes(env)
     with jax.checking_leaks():

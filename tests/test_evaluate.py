@@ -14,7 +14,7 @@ import experiments
 from experiments import evaluator
 from experiments.evaluate import Options, as_tested
 from experiments.evaluator import print_summary
-from experiments.experiment import build
+from experiments.experiment import at_test_time, build
 from experiments.run_directory import RunDirectory, changed_settings
 from metarl_jax.evaluation import AdaptationCurve, adaptation_curve
 from metarl_jax.task_axis import TaskAxis
@@ -113,3 +113,25 @@ def test_returns_are_drawn_by_task_where_few_numbers_make_one(
     tasks = json.loads((tmp_path / "tasks.json").read_text())
     assert np.shape(list(tasks.values())) == (num_arms, bandit.evaluation.num_tasks)
     assert (tmp_path / "returns_by_task.png").exists() == (num_arms == 6)
+
+
+def test_paths_are_those_of_the_trials_that_are_scored():
+    maml = experiments.load("maml_point")
+    trial = dataclasses.replace(maml.evaluation, num_adaptation_steps=1, num_episodes=2)
+    point = dataclasses.replace(
+        maml, environment_options={"horizon": 5}, evaluation=trial
+    )
+    problem = build(at_test_time(point))
+    tasks = problem.tasks.fixed["finn2017"]()[:6]
+    state = lambda seed: problem.initial_state(
+        dataclasses.replace(point.training, seed=seed, num_seeds=2)
+    )
+    candidates = [state(seed).train_state.params for seed in (0, 2)]
+    curves, paths = evaluator._curves(point, problem, tasks, *candidates)
+    together = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *candidates)
+    whole = problem.returns_program(tasks, lambda trial: trial)
+    trials = whole(jax.random.key(trial.seed), together)
+    np.testing.assert_array_equal(paths.observation, trials.observation)
+    returns = np.concatenate([curve.returns for curve in curves])
+    scores = trials.reward.sum(axis=3).mean(axis=-1)
+    np.testing.assert_allclose(returns, scores, rtol=1e-5)

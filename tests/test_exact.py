@@ -15,6 +15,7 @@ from metarl_jax import exact
 from metarl_jax.algorithms.maml import MamlConfig
 from metarl_jax.gradient_methods import collect_trial, inner_loop, meta_objective
 from metarl_jax.losses import AdvantageConfig
+from metarl_jax.surrogates import SURROGATES
 
 
 def enumerated_return(mdp, logits, horizon, discount):
@@ -122,8 +123,8 @@ class Case(NamedTuple):
     surrogates: tuple[str, ...]
 
 
-ALL = "dice", "likelihood_ratio", "loaded_dice", "taypo2", "log_probability"
-ONE_STEP = Case(4, 3, 5, (10.0,), 1.0, 7, ALL)
+UNCLIPPED = tuple(name for name in SURROGATES if name != "clipped")
+ONE_STEP = Case(4, 3, 5, (10.0,), 1.0, 7, UNCLIPPED)
 TWO_STEPS = Case(4, 3, 5, (5.0, 5.0), 1.0, 6, ("dice", "likelihood_ratio"))
 DISCOUNTED = Case(3, 2, 4, (8.0,), 0.7, 3, ("dice", "likelihood_ratio"))
 

@@ -61,3 +61,8 @@ def test_a_row_of_tiny_concentrations_is_all_in_one_place():
     draws = gamma_draws.dirichlet(jax.random.key(1), jnp.full((50, 4), 1e-4))
     np.testing.assert_allclose(draws.max(axis=-1), 1, atol=1e-6)
     assert set(np.unique(draws.argmax(axis=-1))) == set(range(4))
+
+
+def test_what_is_not_a_number_gives_none():
+    draws = gamma_draws.log_gamma(jax.random.key(0), jnp.array([1.0, jnp.nan]))
+    assert np.isnan(draws).tolist() == [False, True]

@@ -29,8 +29,9 @@ for command in sys.argv[1:]:
     assert said.getvalue(), command
     assert "jax" not in sys.modules and "numpy" not in sys.modules, command
 """
-    ended = subprocess.run([sys.executable, "-c", script, *COMMANDS], stderr=-1)
-    assert ended.returncode == 0, ended.stderr.decode()
+    command = [sys.executable, "-c", script, *COMMANDS]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_startup_shows_what_it_timed(capsys, monkeypatch):

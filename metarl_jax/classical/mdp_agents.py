@@ -134,7 +134,7 @@ MDP_AGENTS = {
     ),
     "ucrl2": MdpAgent(  # how many times as wide bounds are as those of the paper
         lambda _, *situation: upper_confidence(*situation),
-        settings=(0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
+        settings=(0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
         published_prior=_WEAK,
     ),
     "beb": MdpAgent(  # beta
