@@ -115,7 +115,8 @@ def test_returns_are_drawn_by_task_where_few_numbers_make_one(
     assert (tmp_path / "returns_by_task.png").exists() == (num_arms == 6)
 
 
-def test_paths_are_those_of_the_trials_that_are_scored():
+def test_paths_are_those_of_the_trials_that_are_scored(tmp_path, monkeypatch):
+    """And those of the first candidate and seed are drawn."""
     maml = experiments.load("maml_point")
     trial = dataclasses.replace(maml.evaluation, num_adaptation_steps=1, num_episodes=2)
     point = dataclasses.replace(
@@ -135,3 +136,12 @@ def test_paths_are_those_of_the_trials_that_are_scored():
     returns = np.concatenate([curve.returns for curve in curves])
     scores = trials.reward.sum(axis=3).mean(axis=-1)
     np.testing.assert_allclose(returns, scores, rtol=1e-5)
+
+    drawn, draw = [], evaluator.plots.trajectories
+    noted = lambda *arguments: drawn.append(arguments) or draw(*arguments)
+    monkeypatch.setattr(evaluator.plots, "trajectories", noted)
+    evaluator._draw_trajectories(RunDirectory(tmp_path), paths, tasks)
+    ((observation, length, goals),) = drawn
+    np.testing.assert_array_equal(observation, trials.observation[0, :4])
+    np.testing.assert_array_equal(length, np.full((4, 2, 2), 5))
+    np.testing.assert_array_equal(goals, tasks[:4])
