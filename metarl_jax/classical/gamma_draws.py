@@ -1,6 +1,6 @@
 """Draws from gamma, beta and Dirichlet distributions, all of an array at once.
 
-`jax.random` draws one number after the other on a CPU, which takes five times as long
+`jax.random` draws one number after the other on a CPU, which takes ten times as long
 (docs/performance.md).
 """
 
@@ -14,15 +14,16 @@ from metarl_jax.types import Array, Key
 
 class _Search(NamedTuple):
     key: Key
-    log_ratio: Array  # log(draw / d); of what is not yet accepted, the last proposal
-    accepted: Array
+    log_ratio: Array  # log(draw / d), [N]; where rejected, the last proposal
+    rejected: Array  # [N]
 
 
 def log_gamma(key: Key, concentration: Array) -> Array:
     """Logarithms of draws from Gamma(concentration, 1), in its shape.
 
     A draw of concentration + 1 is found by rejection, 5% of proposals at most, and one
-    of the concentration itself is that times U^(1 / concentration).
+    of the concentration itself is that times U^(1 / concentration). What is rejected is
+    drawn anew by itself, an eighth of the array at a time.
 
     Args:
       key: consumed.
@@ -31,24 +32,35 @@ def log_gamma(key: Key, concentration: Array) -> Array:
     References:
       Marsaglia and Tsang, A Simple Method for Generating Gamma Variables (2000)
     """
-    boost_key, search_key = jax.random.split(key)
-    d = concentration + 2 / 3
-    width = 1 / jnp.sqrt(9 * d)
+    boost_key, first_key, search_key = jax.random.split(key, 3)
+    d = jnp.ravel(concentration) + 2 / 3
 
-    def propose(search: _Search) -> _Search:
-        key, normal_key, chance_key = jax.random.split(search.key, 3)
-        x = jax.random.normal(normal_key, d.shape)
-        log_chance = -jax.random.exponential(chance_key, d.shape)
-        root = jnp.maximum(1 + width * x, 0)
-        log_ratio = 3 * jnp.log(root)
-        rejects = log_chance >= x**2 / 2 + d * (1 - root**3 + log_ratio)
-        kept = jnp.where(search.accepted, search.log_ratio, log_ratio)
-        return _Search(key, kept, search.accepted | ~rejects)
+    def propose_again(search: _Search) -> _Search:
+        key, proposal_key = jax.random.split(search.key)
+        # the fill is out of bounds, where nothing is set
+        where = jnp.nonzero(search.rejected, size=d.size // 8 + 1, fill_value=d.size)
+        log_ratio, rejected = _propose(proposal_key, d[where])
+        return _Search(
+            key,
+            search.log_ratio.at[where].set(log_ratio),
+            search.rejected.at[where].set(rejected),
+        )
 
-    nothing = _Search(search_key, jnp.zeros(d.shape), jnp.zeros(d.shape, bool))
-    found = jax.lax.while_loop(lambda search: ~search.accepted.all(), propose, nothing)
-    log_boost = -jax.random.exponential(boost_key, d.shape) / concentration
-    return jnp.log(d) + found.log_ratio + log_boost
+    first = _Search(search_key, *_propose(first_key, d))
+    found = jax.lax.while_loop(lambda s: s.rejected.any(), propose_again, first)
+    log_draw = jnp.log(d) + found.log_ratio
+    log_boost = -jax.random.exponential(boost_key, d.shape) / jnp.ravel(concentration)
+    return (log_draw + log_boost).reshape(jnp.shape(concentration))
+
+
+def _propose(key: Key, d: Array) -> tuple[Array, Array]:
+    """log(draw / d) for each d, and whether it is to be drawn again."""
+    normal_key, chance_key = jax.random.split(key)
+    x = jax.random.normal(normal_key, d.shape)
+    log_chance = -jax.random.exponential(chance_key, d.shape)
+    root = jnp.maximum(1 + x / jnp.sqrt(9 * d), 0)
+    log_ratio = 3 * jnp.log(root)
+    return log_ratio, log_chance >= x**2 / 2 + d * (1 - root**3 + log_ratio)
 
 
 def dirichlet(key: Key, concentration: Array) -> Array:
