@@ -20,7 +20,7 @@ from metarl_jax.types import Array, Key, Metrics, Params
 class BeliefLearningConfig(MinibatchConfig):
     """Steps of Adam, each on some of the lives that are kept.
 
-    Memory: a step of a kept life takes 4 O + 2 A + 4 floats, O and A being the sizes of
+    Memory: a step of a kept life takes 4 O + 2 A + 5 floats, O and A being the sizes of
     an observation and of an action.
     """
 

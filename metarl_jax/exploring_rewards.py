@@ -9,6 +9,7 @@ import jax
 from metarl_jax.belief_policies import timeless_size, without_time
 from metarl_jax.beliefs import Belief
 from metarl_jax.exploration_bonus import ExplorationBonusConfig, exploration_bonus
+from metarl_jax.rollouts import in_first_episode
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_autoencoder import TrialAutoencoder, trial_surprise
 from metarl_jax.trial_credit import Horizon
@@ -57,6 +58,8 @@ def rewards_with_bonus(
 ) -> ExploringRewards:
     """With the bonuses of HyperX; see `exploration_bonus`.
 
+    After the end of an episode that ended early none is paid.
+
     Args:
       env: the environment.
       autoencoder: whose decoder is surprised.
@@ -83,6 +86,7 @@ def rewards_with_bonus(
         extra, state, metrics = bonus.update(
             bonus_key, state, without_time(states), surprises
         )
-        return trials.reward + extra, state, metrics
+        counts = jax.vmap(jax.vmap(in_first_episode))(trials)
+        return trials.reward + counts * extra, state, metrics
 
     return ExploringRewards(bonus.init, update)

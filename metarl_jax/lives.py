@@ -14,6 +14,7 @@ from metarl_jax.recollections import (
     num_inputs,
     recall,
 )
+from metarl_jax.rollouts import in_first_episode
 from metarl_jax.types import Array, Environment, Rollout
 
 
@@ -25,11 +26,13 @@ class Life(NamedTuple):
     action: Array  # [L, A]; one-hot if it is discrete
     reward: Array  # [L]
     next_observation: Array  # [L, O]
+    counts: Array  # [L]; 1.0, and 0.0 after the end of an episode that ended early
 
 
 def lives(env: Environment, trial: Rollout) -> Life:
     """The E lives of a trial [K+1, T, E]: leaves [E, L, ...]."""
-    return jax.vmap(partial(_life, env), in_axes=2)(trial)
+    counts = jax.vmap(in_first_episode)(trial).astype(float)
+    return jax.vmap(partial(_life, env), in_axes=2)(trial, counts)
 
 
 def life_shapes(env: Environment, length: int) -> Life:
@@ -37,7 +40,8 @@ def life_shapes(env: Environment, length: int) -> Life:
     shape = lambda *sizes: jax.ShapeDtypeStruct((length, *sizes), jnp.zeros(()).dtype)
     observation = shape(math.prod(env.observation_space.shape))
     action = shape(action_size(env.action_space))
-    return Life(shape(num_inputs(env)), observation, action, shape(), observation)
+    inputs = shape(num_inputs(env))
+    return Life(inputs, observation, action, shape(), observation, shape())
 
 
 def by_life(leaf: Array) -> Array:
@@ -51,7 +55,7 @@ def by_step(leaf: Array, num_stages: int) -> Array:
     return steps_first.reshape(num_stages, -1, *steps_first.shape[1:])
 
 
-def _life(env: Environment, trial: Rollout) -> Life:
+def _life(env: Environment, trial: Rollout, counts: Array) -> Life:
     """Of a life [K+1, T]."""
     length = trial.reward.size
     flat = lambda leaf: leaf.reshape(length, -1).astype(float)
@@ -64,4 +68,5 @@ def _life(env: Environment, trial: Rollout) -> Life:
         action=flat(actions(trial.action)),
         reward=flat(trial.reward)[:, 0],
         next_observation=flat(trial.next_observation),
+        counts=flat(counts)[:, 0],
     )

@@ -1,5 +1,6 @@
 """Collecting experience: the only place that resets an environment."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -43,8 +44,9 @@ def collect(
     Returns:
       A rollout with axes [T, E], T = `env.horizon`, through which no gradient flows.
     """
+    restart = lambda key, observation, state: env.reset(key, task)
     keys = jax.random.split(key, num_episodes)
-    act = _Act(env, policy, params, task)
+    act = _Act(env, policy, params, task, restart)
     rows = jax.vmap(lambda key: _collect_row(key, act, policy.initial_memory)[1], 0, 1)
     return jax.lax.stop_gradient(rows(keys))  # data: losses differentiate log_prob
 
@@ -60,8 +62,11 @@ def collect_lives(
 ) -> Rollout:
     """Trials in which the memory of the policy is all that adapts.
 
-    A life is a sequence of rows as in `collect`, through which the memory lives on;
-    to the memory the end of a row is the end of an episode.
+    A life is K + 1 episodes, a row of `env.horizon` steps for each, through which the
+    memory lives on; to the memory the end of a row is the end of an episode. After one
+    that ends early the row stays as it was, and its steps bring nothing: with another
+    episode there a trial would pay for ending the ones before (`in_first_episode` tells
+    these steps). So the return of a trial is that of its K + 1 episodes.
 
     Args:
       key: consumed.
@@ -73,9 +78,11 @@ def collect_lives(
       num_lives: E; independent of each other.
 
     Returns:
-      A trial with axes [K+1, T, E], through which no gradient flows.
+      A trial with axes [K+1, T, E], through which no gradient flows. After the end of
+      an episode rewards and metrics are 0, and observations those of its end.
     """
-    act = _Act(env, policy, params, task)
+    rest = lambda key, observation, state: (observation, state)
+    act = _Act(_OneEpisode(env), policy, params, task, rest)
 
     def life(key: Key) -> Rollout:
         memory = jax.tree.map(jnp.asarray, policy.initial_memory)
@@ -102,19 +109,23 @@ def complete(rollout: Rollout) -> Array:
     return jax.lax.cummax(ended(rollout).astype(jnp.int32), axis=0, reverse=True) == 1
 
 
+def in_first_episode(rollout: Rollout) -> Array:
+    """True at steps of the first episode of each row: a boolean [T, E]."""
+    return _episode_start(ended(rollout)) == 0
+
+
 def episode_return(rollout: Rollout) -> Array:
     """The undiscounted return of the first episode of each row: [E].
 
     Only first episodes count: among all that fit into a row, short ones would be
     found more often than they occur.
     """
-    first = _episode_start(ended(rollout)) == 0
-    return jnp.sum(rollout.reward * first, axis=0)
+    return jnp.sum(rollout.reward * in_first_episode(rollout), axis=0)
 
 
 def first_episode_length(rollout: Rollout) -> Array:
     """The number of steps of the first episode of each row: integers [E]."""
-    return jnp.sum(_episode_start(ended(rollout)) == 0, axis=0)
+    return jnp.sum(in_first_episode(rollout), axis=0)
 
 
 class _Act(NamedTuple):
@@ -124,6 +135,40 @@ class _Act(NamedTuple):
     policy: Policy
     params: Params
     task: Task
+    # (key, observation, state) at the end of an episode -> those to go on from
+    after_end: Callable[[Key, Array, Any], tuple[Array, Any]]
+
+
+class _OneEpisodeState(NamedTuple):
+    env_state: Any
+    observation: Array
+    over: Array  # []
+
+
+class _OneEpisode(NamedTuple):
+    """An environment in which nothing happens any more after the end of an episode."""
+
+    env: Environment
+
+    @property
+    def horizon(self) -> int:
+        return self.env.horizon
+
+    def reset(self, key: Key, task: Task):
+        observation, state = self.env.reset(key, task)
+        return observation, _OneEpisodeState(state, observation, jnp.array(False))
+
+    def step(self, key: Key, state: _OneEpisodeState, action: Array, task: Task):
+        observation, env_state, reward, terminated, truncated, info = self.env.step(
+            key, state.env_state, action, task
+        )
+        over = state.over
+        observation = jnp.where(over, state.observation, observation)
+        reward, info = jax.tree.map(
+            lambda leaf: jnp.where(over, jnp.zeros_like(leaf), leaf), (reward, info)
+        )
+        state = _OneEpisodeState(env_state, observation, over | terminated | truncated)
+        return observation, state, reward, terminated & ~over, truncated & ~over, info
 
 
 class _Carry(NamedTuple):
@@ -133,7 +178,7 @@ class _Carry(NamedTuple):
 
 
 def _collect_row(key: Key, act: _Act, memory: Memory) -> tuple[Memory, Rollout]:
-    env, policy, params, task = act
+    env, policy, params, task, after_end = act
     reset_key, scan_key = jax.random.split(key)
 
     def step(carry: _Carry, inputs: tuple[Key, Array]) -> tuple[_Carry, Rollout]:
@@ -157,7 +202,7 @@ def _collect_row(key: Key, act: _Act, memory: Memory) -> tuple[Memory, Rollout]:
         )
         observation, state = jax.tree.map(
             lambda new, old: jnp.where(ended, new, old),
-            env.reset(reset_key, task),
+            after_end(reset_key, observation, state),
             (observation, state),
         )
         memory = policy.remember(memory, action, reward, ended | is_last)

@@ -76,7 +76,8 @@ def trial_autoencoder(
     one is acted: after the last step of an episode the observation of a new start, so
     that what this step led to is not seen. After the last transition of a trial there
     is no belief, and no ELBO term, any more. An embedding
-    drawn from it has to predict the rewards of the whole life, past and future. With
+    drawn from it has to predict the rewards of the whole life, past and future, but for
+    the steps after the end of an episode that ended early. With
     q_t the belief at step t, tau the life and m an embedding, the objective is the mean
     over steps of
 
@@ -109,7 +110,7 @@ def trial_autoencoder(
     def loss(key: Key, params: Params, life: Life) -> tuple[Array, Metrics]:
         beliefs = unroll(params["encoder"], life.inputs)
         errors = decoder.errors(params["decoder"], beliefs.sample(key), life)
-        reconstruction = jnp.mean(jnp.sum(errors, axis=-1))
+        reconstruction = jnp.mean(errors @ life.counts)
         belief_change = jnp.mean(beliefs.kl(_previous(beliefs)))
         metrics = {"reconstruction": reconstruction, "belief_change": belief_change}
         return reconstruction + config.kl_weight * belief_change, metrics
@@ -128,6 +129,7 @@ def trial_autoencoder(
             action=row(action_vector(env.action_space, action)),
             reward=(),
             next_observation=row(next_observation),
+            counts=(),
         )
         return decoder.rewards(params["decoder"], embedding[None], life)[0, 0]
 
@@ -167,7 +169,8 @@ def trial_surprise(
         the belief at that, which does not know it.
 
     Returns:
-      Minus the log-likelihood of each step, [K+1, T, E].
+      Minus the log-likelihood of each step, [K+1, T, E]; 0 for steps after the end of
+      an episode.
     """
     key, trial, beliefs = entry
     embeddings = by_life(beliefs.sample(key))
@@ -177,7 +180,8 @@ def trial_surprise(
         alone = jax.tree.map(lambda leaf: leaf[None], step)
         return autoencoder.errors(params, embedding[None], alone)[0, 0]
 
-    errors = jax.vmap(jax.vmap(error))(after, lives(env, trial))
+    steps = lives(env, trial)
+    errors = steps.counts * jax.vmap(jax.vmap(error))(after, steps)
     return by_step(errors, len(trial.reward))
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from metarl_jax.returns import generalized_advantages
+from metarl_jax.rollouts import in_first_episode
 from metarl_jax.types import Array, Rollout
 
 
@@ -69,7 +70,8 @@ def trial_advantages(
     """Generalised advantages over a whole trial, across the borders of its episodes.
 
     The trial is one long episode: what an episode teaches is worth the reward of the
-    following ones. Nothing comes after the trial.
+    following ones. Nothing comes after the trial. What is done after the end of an
+    episode that ended early changes nothing, and its advantage is 0.
 
     Args:
       trial: [K+1, T, E].
@@ -77,7 +79,7 @@ def trial_advantages(
       horizon: discount and trace decay.
 
     Returns:
-      `(advantages, returns)`, [K+1, T, E]; returns are value plus advantage.
+      `(advantages, returns)`, [K+1, T, E]; returns are those estimated of the trial.
     """
     life = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trial)
     never = jnp.zeros_like(life.terminated)
@@ -86,4 +88,5 @@ def trial_advantages(
     advantage = generalized_advantages(
         life, flat, flat, horizon.discount, horizon.trace_decay
     )
-    return advantage.reshape(value.shape), value + advantage.reshape(value.shape)
+    advantage = advantage.reshape(value.shape)
+    return advantage * jax.vmap(in_first_episode)(trial), value + advantage

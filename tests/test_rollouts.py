@@ -5,7 +5,14 @@ import probe
 import pytest
 
 from metarl_jax.distributions import Categorical
-from metarl_jax.rollouts import collect, complete, episode_return, episode_step
+from metarl_jax.rollouts import (
+    collect,
+    collect_lives,
+    complete,
+    episode_return,
+    episode_step,
+    in_first_episode,
+)
 from metarl_jax.types import Policy
 
 COIN = Policy(
@@ -24,6 +31,17 @@ COUNTING_COIN = COIN._replace(
 @jax.jit
 def collect_three_rows(key, limit):
     return collect(key, probe.Countdown(5), COIN, jnp.zeros(2), limit, 3)
+
+
+@jax.jit
+def collect_three_lives(key, limit):
+    """Of two rows each, [2, 5, 3]."""
+    return collect_lives(key, probe.Countdown(5), COIN, jnp.zeros(2), limit, 2, 3)
+
+
+def lived(limit):
+    data = collect_three_lives(jax.random.key(0), limit)
+    return jax.tree.map(np.asarray, data)
 
 
 def collected(limit, seed=0):
@@ -106,6 +124,37 @@ def test_memory_lives_on_from_episode_to_episode():
     steps = np.arange(4.0)[:, None]
     expected = np.where(data.action == 1, steps, 0) - np.logaddexp(0, steps)
     np.testing.assert_allclose(data.log_prob, expected, rtol=1e-5)
+
+
+def test_life_has_one_episode_in_each_row():
+    data = lived(limit=2)
+    for row in np.ndindex(2, 3):
+        stage, life = row
+        np.testing.assert_array_equal(data.reward[stage, :, life], [1, 10, 0, 0, 0])
+        np.testing.assert_array_equal(data.terminated[stage, :, life], [0, 1, 0, 0, 0])
+    assert not np.any(data.truncated)
+    np.testing.assert_array_equal(jax.vmap(episode_return)(data), np.full((2, 3), 11))
+
+
+def test_after_the_end_of_an_episode_of_a_life_nothing_happens():
+    data = lived(limit=2)
+    moved = data.next_observation != data.observation
+    np.testing.assert_array_equal(moved[..., 0], jax.vmap(in_first_episode)(data))
+    np.testing.assert_array_equal(
+        data.next_observation[:, :-1], data.observation[:, 1:]
+    )
+    np.testing.assert_array_equal(data.metrics["time"][0, :, 0], [1, 2, 0, 0, 0])
+
+
+def test_each_episode_of_a_life_is_reset_with_a_new_key():
+    starts = lived(limit=2).observation[:, 0]
+    assert len(np.unique(starts)) == starts.size
+
+
+def test_episode_of_a_life_that_reaches_the_horizon_fills_its_row():
+    data = lived(limit=9)
+    assert np.all(jax.vmap(in_first_episode)(data)) and not np.any(data.terminated)
+    np.testing.assert_array_equal(data.truncated[0, :, 0], [0, 0, 0, 0, 1])
 
 
 def test_rows_act_independently():

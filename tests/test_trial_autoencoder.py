@@ -114,6 +114,28 @@ def test_life_holds_the_steps_of_its_trial_in_order():
         np.testing.assert_array_equal(read.action[place], one_hot)
 
 
+def cut_short(data):
+    """The trial, its first episode over after two of three steps."""
+    return data._replace(terminated=data.terminated.at[0, 1].set(True))
+
+
+def test_steps_of_a_life_count_until_the_end_of_their_episode():
+    read = lives(ENV, cut_short(trial()))
+    np.testing.assert_array_equal(read.counts, 2 * [[1, 1, 0, 1, 1, 1]])
+    assert np.all(lives(ENV, trial()).counts)
+
+
+@pytest.mark.parametrize("step, changes", [(1, True), (2, False), (3, True)])
+def test_steps_after_the_end_of_an_episode_are_not_decoded(step, changes):
+    autoencoder, params = built()
+    life = jax.tree.map(lambda leaf: leaf[0], lives(ENV, cut_short(trial())))
+    other = life._replace(reward=life.reward.at[step].set(0.9 - life.reward[step]))
+    (loss, _), (other_loss, _) = (
+        autoencoder.loss(jax.random.key(0), params, each) for each in (life, other)
+    )
+    assert (loss != other_loss) == changes
+
+
 def test_by_step_undoes_by_life():
     leaf = jnp.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     assert by_life(leaf).shape == (4, 6, 5)

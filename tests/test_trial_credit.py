@@ -37,6 +37,14 @@ def test_advantage_without_traces_is_the_error_of_one_step_across_the_border():
     np.testing.assert_allclose(returns, value + advantage)
 
 
+def test_what_is_done_after_the_end_of_an_episode_gets_no_credit():
+    data = trial([[1.0, 0.0], [0.0, 8.0]], [[True, False], [False, False]])
+    horizon = Horizon(discount=0.5, trace_decay=1.0, length=4)
+    advantage, returns = trial_advantages(data, jnp.zeros((2, 2, 1)), horizon)
+    np.testing.assert_allclose(advantage[..., 0], [[1 + 8 / 8, 0], [8 / 2, 8]])
+    np.testing.assert_allclose(returns[..., 0], [[1 + 8 / 8, 8 / 4], [8 / 2, 8]])
+
+
 def test_credit_of_an_episode_ends_with_it_and_counts_what_was_cut_off():
     ends = [[False, True], [False, False]]
     data = trial([[1.0, 2.0], [3.0, 4.0]], ends)

@@ -22,13 +22,15 @@ from metarl_jax.belief_policies import (
 from metarl_jax.beliefs import standard_belief
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.exploration_bonus import ExplorationBonusConfig
+from metarl_jax.exploring_rewards import Experience, rewards_with_bonus
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.random_distillation import DistillationConfig
 from metarl_jax.reward_likelihoods import TwoValued
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import GruConfig
 from metarl_jax.task_axis import TaskAxis
-from metarl_jax.trial_autoencoder import AutoencoderConfig
+from metarl_jax.trial_autoencoder import AutoencoderConfig, trial_autoencoder
+from metarl_jax.trial_credit import Horizon
 from metarl_jax.trial_decoder import DecoderConfig
 from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
 
@@ -186,6 +188,32 @@ def test_bonus_changes_rewards_of_learning_and_not_those_that_are_stored():
     np.testing.assert_array_equal(trials.reward, same.reward)
     stored = curious.beliefs.buffer.entries.reward[0, :8]
     np.testing.assert_array_equal(stored, trials.reward.reshape(8, 2))
+
+
+def test_no_bonus_is_paid_after_the_end_of_an_episode():
+    env, tasks = envs.make("bernoulli_bandit", num_arms=2, horizon=3)
+    autoencoder = trial_autoencoder(env, AUTOENCODER, 6)
+    horizon = Horizon(1.0, 1.0, 6)
+    exploring = rewards_with_bonus(env, autoencoder, BONUS, 2, horizon, TaskAxis())
+    config = dataclasses.replace(SHORT, bonus=BONUS)
+    algorithm = make(env, config, TaskAxis())
+
+    @jax.jit
+    def bonus(key):
+        state = algorithm.init(key)
+        lived = lambda key: algorithm.collect(key, state, tasks.train(key))
+        trials = jax.vmap(lived)(jax.random.split(key, 8))
+        over_at_once = trials.terminated.at[:, 0, 0].set(True)
+        trials = trials._replace(terminated=over_at_once)
+        beliefs = jax.vmap(lambda trial: algorithm.beliefs(state.params, trial))(trials)
+        states = jax.vmap(with_hyper_states)(trials, beliefs).observation
+        known = Experience(trials, beliefs, states)
+        params = state.params.autoencoder
+        reward, _, _ = exploring.update(key, params, exploring.init(key), known)
+        return reward - trials.reward
+
+    paid = np.abs(bonus(jax.random.key(0))).max(axis=(0, 3)) > 1e-6
+    np.testing.assert_array_equal(paid, [[True, False, False], [True, True, False]])
 
 
 def test_time_alone_makes_nothing_new():
