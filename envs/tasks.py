@@ -48,23 +48,20 @@ def numbered(tasks: TaskDistribution, num_tasks: int) -> TaskDistribution:
         number = jax.random.randint(key, (), 0, num_tasks, jnp.int32)
         return NumberedTask(tasks.train(_training_key(number)), number)
 
-    def unseen(sample):
-        return lambda key: NumberedTask(sample(key), jnp.int32(-1))
-
-    def unseen_set(batch):
-        def numbered_batch():
-            held_out = batch()
-            num_tasks = jax.tree.leaves(held_out)[0].shape[0]
-            return NumberedTask(held_out, jnp.full(num_tasks, -1, jnp.int32))
-
-        return numbered_batch
-
     return TaskDistribution(
         train=train,
-        test=unseen(tasks.test),
-        ood=tasks.ood and unseen(tasks.ood),
-        fixed={name: unseen_set(batch) for name, batch in tasks.fixed.items()},
+        test=lambda key: unseen(tasks.test(key)),
+        ood=tasks.ood and (lambda key: unseen(tasks.ood(key))),
+        fixed={
+            name: lambda batch=batch: jax.vmap(unseen)(batch())
+            for name, batch in tasks.fixed.items()
+        },
     )
+
+
+def unseen(task: Any) -> NumberedTask:
+    """The task with the number of those that are not of training."""
+    return NumberedTask(task, jnp.int32(-1))
 
 
 def _training_key(number):

@@ -25,6 +25,8 @@ import tyro
 from experiments import cli
 from metarl_jax import platform
 
+_OF_EVALUATION = "num_adaptation_steps", "num_episodes"  # fields of the algorithm, too
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -82,6 +84,9 @@ def _setting(text: str) -> list[str]:
     field, _, value = (part.strip() for part in text.partition("="))
     if not field or not value:
         raise ValueError(f"--algorithm takes field=value, not '{text}'")
+    if field in _OF_EVALUATION:
+        option = field.replace("_", "-")
+        raise ValueError(f"{field} of a test is set by --{option} {value}")
     return [f"--algorithm.{field}", *value.split()]
 
 

@@ -19,6 +19,7 @@ from metarl_jax.evaluation import (
     adaptation_returns,
     check_task_set,
 )
+from metarl_jax.losses import AdvantageConfig
 from metarl_jax.numbers import split_numbers
 from metarl_jax.optimizers import AdamConfig, OuterConfig, ProximalConfig
 from metarl_jax.task_axis import TaskAxis, default_task_axis, largest_divisor
@@ -232,7 +233,7 @@ def oracle_of(experiment: Experiment) -> Experiment:
         description=f"Oracle of: {experiment.description}",
         algorithm=MultiTaskConfig(
             num_episodes=experiment.algorithm.num_episodes,
-            outer_advantage=experiment.algorithm.inner_advantage,
+            outer_advantage=_outer_advantage(experiment.algorithm),
             outer=_oracle_outer(experiment),
             network=experiment.algorithm.network,
         ),
@@ -243,6 +244,10 @@ def oracle_of(experiment: Experiment) -> Experiment:
         oracle_iterations=0,
         observe_task=True,
     )
+
+
+def _outer_advantage(algorithm: AlgorithmConfig) -> AdvantageConfig:
+    return getattr(algorithm, "outer_advantage", algorithm.inner_advantage)
 
 
 def _oracle_outer(experiment: Experiment) -> OuterConfig:

@@ -31,9 +31,12 @@ class GoalBeliefs(NamedTuple):
 
 
 def grid_of(experiment: Experiment) -> Grid | None:
-    """The grid that an experiment is on, with all goals equally likely, if it is."""
+    """The grid that an experiment is on, with all goals equally likely, if it is.
+
+    None where the agent is told the goal, and has nothing to believe.
+    """
     env, tasks = envs.make(experiment.environment, **experiment.environment_options)
-    if not isinstance(env, GridNavi):
+    if experiment.observe_task or not isinstance(env, GridNavi):
         return None
     numbers = jax.vmap(env.number)(tasks.fixed["goals"]())
     prior = jnp.zeros(env.size**2).at[numbers].set(1 / len(numbers))

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from envs.robots.landmarks import LANDMARKS
 from envs.robots.rods import placed, rods_of
-from envs.tasks import NumberedTask, without_number
+from envs.tasks import NumberedTask, unseen, without_number
 from experiments.trained import TrainedAgent
 from metarl_jax.checks import require
 from metarl_jax.films import Film, Take
@@ -120,7 +120,7 @@ def parse_task(text: str, like: Task) -> Task:
     )
     task = unravel(jnp.asarray(values, flat.dtype))
     if isinstance(like, NumberedTask):
-        return NumberedTask(task, jnp.int32(-1))
+        return unseen(task)
     return task
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import jax
 
+from envs.tasks import unseen, without_number
+from envs.wrappers import WithNumberedTasks
 from experiments.experiment import Experiment, Problem, at_test_time, build
 from experiments.run_directory import RunDirectory
 from experiments.trainer import restore
@@ -21,7 +23,12 @@ class TrainedAgent(NamedTuple):
     params: Params
 
     def play(self, key: Key, task: Task) -> Rollout:
-        """One trial [K+1, T, E] in a task of the environment; may be jitted."""
+        """One trial [K+1, T, E] in a task of the environment; may be jitted.
+
+        Where tasks of training have numbers, this one has that of none of them.
+        """
+        if isinstance(self.problem.env, WithNumberedTasks):
+            task = unseen(without_number(task))
         return self.problem.algorithm.adapt(key, self.params, task)
 
 

@@ -22,6 +22,8 @@ AdvantageFn = Callable[[Rollout], Array]
 # (distributions [T, E], rollout [T, E]) -> scalar
 DistributionLoss = Callable[[Distribution, Rollout], Array]
 
+_ROUNDING = 1e-5  # of the mean of many numbers that are equal, relative to them
+
 
 @dataclasses.dataclass(frozen=True)
 class AdvantageConfig:
@@ -61,9 +63,14 @@ def advantages(config: AdvantageConfig) -> AdvantageFn:
 
 
 def normalized(advantage: Array) -> Array:
-    """Shifts to mean 0 and scales to standard deviation 1 over all axes."""
+    """Shifts to mean 0 and scales to standard deviation 1 over all axes.
+
+    All are 0 where they differ by no more than rounding.
+    """
     centered = advantage - jnp.mean(advantage)
-    return centered / (jnp.std(centered) + 1e-8)
+    deviation = jnp.std(centered)
+    differ = deviation > _ROUNDING * jnp.max(jnp.abs(advantage))
+    return jnp.where(differ, centered / (deviation + 1e-8), 0.0)
 
 
 def discount_weighted(estimate: AdvantageFn, discount: float) -> AdvantageFn:

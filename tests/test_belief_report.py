@@ -114,6 +114,12 @@ def test_only_grid_navi_has_exact_beliefs_over_goals():
     assert grid_of(experiments.load("maml_bernoulli_bandit")) is None
 
 
+def test_agent_that_is_told_the_goal_has_no_belief_over_goals():
+    experiment = experiments.load("varibad_grid_navi")
+    assert grid_of(experiment)
+    assert grid_of(dataclasses.replace(experiment, observe_task=True)) is None
+
+
 def test_inference_keeps_parameters_of_numbered_tasks_without_their_number():
     problem = build(dataclasses.replace(GRID, num_training_tasks=3))
     algorithm = SimpleNamespace(

@@ -98,6 +98,13 @@ def test_setting_without_a_value_is_refused():
         with_settings("embedding")
 
 
+@pytest.mark.parametrize("field", ["num_adaptation_steps", "num_episodes"])
+def test_setting_that_the_evaluation_has_is_refused(field):
+    option = f"--{field.replace('_', '-')} 5"
+    with pytest.raises(ValueError, match=f"{field} of a test is set by {option}"):
+        with_settings(f"{field}=5")
+
+
 @pytest.mark.parametrize("num_arms", [6, 7])
 def test_returns_are_drawn_by_task_where_few_numbers_make_one(
     monkeypatch, tmp_path, num_arms

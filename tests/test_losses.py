@@ -42,6 +42,10 @@ def test_normalized_advantages_have_mean_zero_and_standard_deviation_one():
 
 def test_constant_advantages_are_normalized_to_zero():
     np.testing.assert_array_equal(losses.normalized(jnp.ones((3, 2))), 0)
+    # the mean of which is not exactly the number
+    for number in (-0.1, 3.3, -37.7):
+        equal = jnp.full((200, 20), number)
+        np.testing.assert_array_equal(losses.normalized(equal), 0)
 
 
 @pytest.mark.parametrize("name", ["discount", "trace_decay"])

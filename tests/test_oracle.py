@@ -26,6 +26,7 @@ def test_oracle_of_a_robot_is_that_of_the_table_of_robots(agent):
     oracle = oracle_of(trained)
     assert oracle.algorithm.outer == expected.algorithm.outer
     assert oracle.algorithm.outer.decay_iterations == 1200
+    assert oracle.algorithm.outer_advantage == expected.algorithm.outer_advantage
     assert oracle.training.num_iterations == expected.training.num_iterations
 
 

@@ -10,7 +10,7 @@ import pytest
 import experiments
 from experiments.experiment import Experiment, build
 from experiments.run_directory import RunDirectory
-from experiments.trained import load_agent
+from experiments.trained import TrainedAgent, load_agent
 from experiments.trainer import train
 from metarl_jax import task_axis
 from metarl_jax.algorithms import Rl2Config
@@ -39,6 +39,15 @@ def test_agent_plays_the_task_that_it_is_given(tmp_path):
     for arms, reward in ((always, 1.0), (never, 0.0)):
         trial = agent.play(jax.random.key(0), arms)
         np.testing.assert_array_equal(trial.reward, np.full((1, 4, 1), reward))
+
+
+def test_agent_of_numbered_tasks_plays_a_task_without_a_number():
+    problem = build(dataclasses.replace(SHORT, num_training_tasks=3))
+    params = problem.algorithm.init(jax.random.key(0)).params
+    play = jax.jit(TrainedAgent(problem, params).play)
+    trial = play(jax.random.key(0), jnp.ones(3))
+    np.testing.assert_array_equal(trial.reward, 1.0)
+    np.testing.assert_array_equal(trial.metrics["task_number"], -1)
 
 
 @pytest.mark.parametrize("seed_index", [-1, 2])

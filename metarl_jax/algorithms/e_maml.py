@@ -19,6 +19,7 @@ from metarl_jax.gradient_methods import (
     stages,
     updated,
 )
+from metarl_jax.losses import normalized
 from metarl_jax.networks import mlp_policy
 from metarl_jax.optimizers import outer_optimizer
 from metarl_jax.rollouts import episode_return
@@ -41,10 +42,10 @@ class EMamlConfig(MetaGradientConfig):
 
     The meta-gradient is that of adaptation to finite data, without bias, with weight
     1, no discount, outer advantages that are not normalised, the outer loss on the
-    last stage, and plain log-probabilities inside (other surrogates give the same
-    credit once more). Where outer advantages are normalised, so are outcomes, over
-    tasks. A sum over all actions before adaptation has much variance, so that less is
-    often better.
+    last stage, episodes that last to the horizon, and plain log-probabilities inside
+    (other surrogates give the same credit once more). Where outer advantages are
+    normalised, so are outcomes, over tasks. A sum over all actions before adaptation
+    has much variance, so that less is often better.
     """
 
     inner_surrogate: SurrogateName = "log_probability"
@@ -137,6 +138,5 @@ def outcome_advantage(trials: Rollout, normalize: bool) -> Array:
     require(num_tasks > 1, "E-MAML compares tasks: num_tasks must be 2 or more")
     last = jax.tree.map(lambda leaf: leaf[:, -1], trials)
     outcome = jnp.mean(jax.vmap(episode_return)(last), axis=-1) / horizon
-    others = (jnp.sum(outcome) - outcome) / (num_tasks - 1)
-    spread = jnp.std(outcome) + 1e-8 if normalize else 1.0
-    return (outcome - others) / spread
+    advantage = normalized(outcome) if normalize else outcome - jnp.mean(outcome)
+    return advantage * num_tasks / (num_tasks - 1)  # the mean without itself
