@@ -1,5 +1,6 @@
 """Checks of the options of task families, in the one place where they enter."""
 
+import math
 import numbers
 import operator
 from collections.abc import Sequence
@@ -25,10 +26,10 @@ def checked_number(name: str, value: Any, minimum: float) -> float:
     """Returns `value` as a float.
 
     Raises:
-      ValueError: if it is not a number of at least `minimum`.
+      ValueError: if it is not a finite number of at least `minimum`.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not value >= minimum:
+    if not is_number or not math.isfinite(value) or value < minimum:
         raise ValueError(f"{name} must be a number >= {minimum}, not {value!r}")
     return float(value)
 

@@ -1,5 +1,7 @@
 """Each family against values worked out by hand or by the library it comes from."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -431,6 +433,8 @@ def test_gaussian_bandit_draws_standard_normal_means():
         ("bernoulli_bandit", "num_arms", 1, "num_arms must be an integer >= 2"),
         ("gaussian_bandit", "num_arms", 1, "num_arms must be an integer >= 2"),
         ("gaussian_bandit", "reward_noise", -1, "reward_noise must be a number >= 0"),
+        ("gaussian_bandit", "reward_noise", math.inf, "a number >= 0.0, not inf"),
+        ("gaussian_bandit", "reward_noise", math.nan, "a number >= 0.0, not nan"),
         ("cartpole", "signed_force", 1, "signed_force must be True or False"),
         ("point_half_circle", "goal_radius", -1, "goal_radius must be a number >= 0"),
         ("point_half_circle", "reward", "shaped", "must be one of sparse, dense"),
