@@ -1,6 +1,7 @@
 """What a comparison is: algorithms on the same tasks, at equal steps or seconds."""
 
 import dataclasses
+from typing import Any
 
 from experiments.experiment import Experiment, build, env_steps_per_iteration
 from metarl_jax.algorithms import AlgorithmConfig, FromScratchConfig
@@ -118,24 +119,25 @@ def env_steps(experiment: Experiment) -> int:
 
 def trained_for(experiment: Experiment, num_iterations: int) -> Experiment:
     """The experiment with that many iterations, over which learning rates fall."""
-    algorithm = experiment.algorithm
-    parts = {name: getattr(algorithm, name) for name in _names_of_fields(algorithm)}
-    falling = {
-        name: dataclasses.replace(part, decay_iterations=num_iterations)
-        for name, part in parts.items()
-        if getattr(part, "decay_iterations", 0)
-    }
     return dataclasses.replace(
         experiment,
-        algorithm=dataclasses.replace(algorithm, **falling),
+        algorithm=_falling_over(experiment.algorithm, num_iterations),
         training=dataclasses.replace(
             experiment.training, num_iterations=num_iterations
         ),
     )
 
 
-def _names_of_fields(config: AlgorithmConfig) -> list[str]:
-    return [field.name for field in dataclasses.fields(config)]
+def _falling_over(config: Any, num_iterations: int) -> Any:
+    """The configuration with that many iterations for all in it that falls."""
+    changes = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            changes[field.name] = _falling_over(value, num_iterations)
+        elif field.name == "decay_iterations" and value:
+            changes[field.name] = num_iterations
+    return dataclasses.replace(config, **changes)
 
 
 def _learns(algorithm: AlgorithmConfig) -> bool:

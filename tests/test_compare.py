@@ -18,8 +18,13 @@ from small_comparison import STEPS
 import experiments
 from experiments import compare
 from experiments.compare import Options, plan, plan_speeds
+from experiments.comparison import trained_for
 from experiments.rows import name_failures
+from metarl_jax.algorithms import TaskEmbeddingConfig
 from metarl_jax.machine import device_kind
+from metarl_jax.minibatches import MinibatchConfig
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.trial_optimizers import TrialTrustRegionConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -196,6 +201,19 @@ def test_all_learning_rates_of_a_row_that_fall_do_so_over_its_iterations(tmp_pat
     row = plan(measured(tmp_path, "varibad", 10.0, 0.4))[1].planned["varibad"].algorithm
     decays = row.outer.decay_iterations, row.belief_learning.decay_iterations
     assert decays == (25, 25)
+
+
+def test_rates_that_fall_inside_of_a_part_do_so_over_the_iterations_too():
+    falling = MinibatchConfig(decay_iterations=1)
+    outer = TrialTrustRegionConfig(critic=falling)
+    algorithm = TaskEmbeddingConfig(outer=outer, network=NetworkConfig((7,)))
+    experiment = dataclasses.replace(
+        experiments.load("task_embedding_point"), algorithm=algorithm
+    )
+    trained = trained_for(experiment, 25).algorithm
+    critic = dataclasses.replace(falling, decay_iterations=25)
+    expected = dataclasses.replace(outer, critic=critic)
+    assert trained == dataclasses.replace(algorithm, outer=expected)
 
 
 def test_rows_that_cannot_be_timed_have_failed_and_do_not_stop_the_others(
