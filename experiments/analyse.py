@@ -14,6 +14,7 @@ import tyro
 
 from experiments import cli
 from metarl_jax import platform
+from metarl_jax.checks import require_seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Options:
     seed: int = 0
 
     def __post_init__(self):
+        require_seeds(self.seed)
         if self.num_tasks < 1 or not self.reach > 0:
             raise ValueError("--num-tasks and --reach must be above 0")
         if self.grid < 3 or self.grid % 2 == 0:

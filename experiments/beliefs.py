@@ -14,6 +14,7 @@ import tyro
 
 from experiments import cli
 from metarl_jax import platform
+from metarl_jax.checks import require_seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Options:
     seed_index: int = 0  # which of the seeds that were trained side by side
 
     def __post_init__(self):
+        require_seeds(self.seed)
         for name in ("num_tasks", "num_samples"):
             value = getattr(self, name)
             if value < 1:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from experiments import cli
 from metarl_jax import platform
+from metarl_jax.checks import require_seeds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def checked(options: Options) -> Options:
     """Raises ValueError, in one line, for what cannot be run."""
+    require_seeds(options.seed)
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if field.name not in ("seed", "out") and not 0 < value < 1e6:

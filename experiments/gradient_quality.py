@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from experiments import cli
 from metarl_jax import platform
-from metarl_jax.checks import require
+from metarl_jax.checks import require, require_seeds
 
 QUANTITIES = ("policy_gradient", "hessian", "meta_gradient")
 
@@ -85,6 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def checked(options: Options) -> Options:
     """Raises ValueError, in one line, for what cannot be measured."""
+    require_seeds(options.seed)
     at_least = {"num_mdps": 1, "num_repeats": 2, "num_states": 1, "num_actions": 2}
     at_least |= {"horizon": 1, "off_policy_trajectories": 2}
     for name, least in at_least.items():

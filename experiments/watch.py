@@ -16,6 +16,7 @@ import tyro
 
 from experiments import cli
 from metarl_jax import platform
+from metarl_jax.checks import require_seeds
 
 Format = Literal["html", "gif", "mp4"]
 
@@ -34,6 +35,7 @@ class Options:
     out: Path | None = None  # RUN_DIR/watch by default
 
     def __post_init__(self):
+        require_seeds(self.seed)
         if self.task is not None and self.task_set is not None:
             raise ValueError("give --task or --task-set, not both")
         if self.steps is not None and self.steps < 1:

@@ -30,6 +30,13 @@ def require_fraction(config: Any, *fields: str) -> None:
         require(0 <= value <= 1, f"{field} must be between 0 and 1, not {value}")
 
 
+def require_seeds(first: int, count: int = 1) -> None:
+    """Raises ValueError if one of `count` seeds, from `first` on, makes no key."""
+    require(first >= 0, f"seed must be 0 or more, not {first}")
+    last = first + count - 1
+    require(last < 2**31, f"seeds must be below 2**31, and the last is {last}")
+
+
 def require_choices(name: str, values: tuple[str, ...], choices: Any) -> None:
     """Raises ValueError if `values` are none, or not all of the `Literal` choices."""
     known = get_args(choices)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from metarl_jax import statistics
-from metarl_jax.checks import require, require_positive
+from metarl_jax.checks import require, require_positive, require_seeds
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.training import stage_returns
 from metarl_jax.types import Key, MetaAlgorithm, Params, Rollout, Task
@@ -28,6 +28,7 @@ class EvaluationConfig:
         require_positive(self, "num_tasks", "num_episodes")
         steps = self.num_adaptation_steps
         require(steps >= 0, f"num_adaptation_steps must be 0 or more, not {steps}")
+        require_seeds(self.seed)
 
 
 class AdaptationCurve(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from metarl_jax.checks import require
+from metarl_jax.checks import require, require_seeds
 from metarl_jax.rollouts import episode_return
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.types import (
@@ -37,11 +37,9 @@ class TrainingConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            smallest = 0 if field.name == "seed" else 1
-            valid = value is None or value >= smallest
-            require(valid, f"{field.name} must be {smallest} or more, not {value}")
-        last = self.seed + self.num_seeds
-        require(last < 2**31, f"seeds must be below 2**31, and the last is {last - 1}")
+            valid = value is None or value >= 1 or field.name == "seed"
+            require(valid, f"{field.name} must be 1 or more, not {value}")
+        require_seeds(self.seed, self.num_seeds)
 
 
 class RunState(NamedTuple):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -11,13 +12,25 @@ import probe
 import pytest
 
 import experiments
-from experiments import evaluator
+from experiments import (
+    analyse,
+    beliefs,
+    evaluator,
+    formulations,
+    gradient_quality,
+    watch,
+)
 from experiments.evaluate import Options, as_tested
 from experiments.evaluator import print_summary
 from experiments.experiment import at_test_time, build
 from experiments.run_directory import RunDirectory, changed_settings
-from metarl_jax.evaluation import AdaptationCurve, adaptation_curve
+from metarl_jax.evaluation import (
+    AdaptationCurve,
+    EvaluationConfig,
+    adaptation_curve,
+)
 from metarl_jax.task_axis import TaskAxis
+from metarl_jax.training import TrainingConfig
 from metarl_jax.types import MetaAlgorithm
 
 PEARL = experiments.load("pearl_point_half_circle")
@@ -91,6 +104,22 @@ def test_wrong_setting_gets_one_line(capsys, setting, said):
     errors = capsys.readouterr().err
     assert said in errors
     assert len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(EvaluationConfig, TrainingConfig),
+        *(partial(each.Options, Path("run")) for each in (analyse, beliefs, watch)),
+        lambda seed: formulations.checked(formulations.Options(seed=seed)),
+        lambda seed: gradient_quality.checked(gradient_quality.Options(seed=seed)),
+    ],
+)
+def test_seed_that_makes_no_key_is_refused(make):
+    for seed, said in ((-1, "0 or more, not -1"), (2**31, "below 2\\*\\*31")):
+        with pytest.raises(ValueError, match=said):
+            make(seed=seed)
+    make(seed=2**31 - 1)
 
 
 def test_setting_without_a_value_is_refused():
