@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     try:
         with cli.clear_errors():
-            plan = benchmark_plan.prepare(arguments[0].split(","), arguments[1:])
+            plan = benchmark_plan.prepare(cli.names_in(arguments[0]), arguments[1:])
             results = benchmark_runner.run(plan)
             if plan.against:
                 benchmark_report.print_comparison(results, plan.against)

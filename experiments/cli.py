@@ -77,6 +77,7 @@ def parse(target: Callable, program: str, arguments: Sequence[str], **settings) 
       **settings: for tyro; `default` is the instance whose fields are overridden. All
         options of the task family of an experiment may be given.
     """
+    _check_not_empty(arguments)
     settings |= {"prog": program, "config": _SETTINGS}
     settings |= {"registry": family_options.REGISTRY}
     if "default" in settings:
@@ -97,6 +98,11 @@ def parse(target: Callable, program: str, arguments: Sequence[str], **settings) 
         raise
 
 
+def names_in(text: str) -> list[str]:
+    """What is separated by commas, without the blanks around it."""
+    return [name.strip() for name in text.split(",")]
+
+
 def value_of(option: str, arguments: list[str]) -> str | None:
     """What is typed after an option that is needed before the rest can be parsed."""
     for index, argument in enumerate(arguments):
@@ -105,6 +111,18 @@ def value_of(option: str, arguments: list[str]) -> str | None:
         if argument == option and index + 1 < len(arguments):
             return arguments[index + 1]
     return None
+
+
+def _check_not_empty(arguments: Sequence[str]) -> None:
+    """Fails for "" and --option="", which would stand for a default or a folder."""
+    for option, argument in zip(["", *arguments], arguments, strict=False):
+        if re.fullmatch(r"(--[^=]*=)?", argument):
+            option = (argument or option).rstrip("=")
+            name = option if option.startswith("--") else "an argument"
+            fail(
+                f"{name} is empty, as a variable is that was never set: give a value, "
+                "or leave it out"
+            )
 
 
 def _full_name(options: Sequence[str], argument: str) -> str:

@@ -122,7 +122,7 @@ def plan_speeds(options: Options):
 
 
 def _chosen(options: Options, comparison) -> list[str]:
-    names = options.rows.split(",") if options.rows else comparison.rows
+    names = cli.names_in(options.rows) if options.rows else comparison.rows
     return list(dict.fromkeys(names))
 
 

@@ -17,6 +17,7 @@ They are recorded in summary.json, as `algorithm_settings`.
 """
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from experiments import cli
 from metarl_jax import platform
 
 _OF_EVALUATION = "num_adaptation_steps", "num_episodes"  # fields of the algorithm, too
+_PROGRAM = "python -m experiments.evaluate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +45,8 @@ class Options:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = cli.parse(
-        Options,
-        "python -m experiments.evaluate",
-        sys.argv[1:] if arguments is None else arguments,
-    )
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = cli.parse(Options, _PROGRAM, arguments)
     platform.configure()
 
     from experiments.evaluator import evaluate, print_summary
@@ -58,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         name, trained = directory.load()
         tested = as_tested(trained, options)
     settings = changed_settings(trained, tested)
-    with cli.clear_ends(f"python -m experiments.evaluate {options.run_dir}"):
+    with cli.clear_ends(f"{_PROGRAM} {shlex.join(arguments)}"):
         print_summary(evaluate(directory, name, tested, options.out, settings))
 
 
@@ -75,8 +74,7 @@ def as_tested(experiment, options: Options):
         experiment, evaluation=dataclasses.replace(experiment.evaluation, **given)
     )
     arguments = [word for text in options.algorithm for word in _setting(text)]
-    program = "python -m experiments.evaluate"
-    return cli.parse(type(experiment), program, arguments, default=experiment)
+    return cli.parse(type(experiment), _PROGRAM, arguments, default=experiment)
 
 
 def _setting(text: str) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import envs
 from envs.adapters import BACKENDS
+from experiments.cli import names_in
 
 IN_C = "mujoco_c"  # the backend that is MuJoCo itself
 # one of each robot
@@ -60,7 +61,7 @@ def _chosen(
 ) -> list[str]:
     if names is None:
         return by_default
-    chosen = list(dict.fromkeys(names.split(",")))
+    chosen = list(dict.fromkeys(names_in(names)))
     for name in chosen:
         if name not in known:
             raise ValueError(f"no {kind} '{name}'; choose from {', '.join(known)}")

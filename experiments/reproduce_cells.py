@@ -4,6 +4,7 @@ import dataclasses
 import fnmatch
 from typing import Any
 
+from experiments.cli import names_in
 from experiments.locomotion import FAMILIES, HORIZON
 from experiments.published import PublishedScore, bandit_scores, mdp_scores
 
@@ -109,7 +110,7 @@ def chosen(kind: str, patterns: str | None, names: list[str]) -> list[str]:
     """
     if patterns is None:
         return names
-    wanted = patterns.split(",")
+    wanted = names_in(patterns)
     for pattern in wanted:
         if not fnmatch.filter(names, pattern):
             raise ValueError(f"no {kind} '{pattern}'; choose from {', '.join(names)}")

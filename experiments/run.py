@@ -6,6 +6,7 @@ processes of one run.
 """
 
 import dataclasses
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -51,7 +52,8 @@ def run(directory, name: str, experiment) -> dict:
     from experiments.trainer import train
 
     print(f"{name}: {experiment.description}\nresults in {directory.path}")
-    resume = f"python -m experiments.run {name} --resume {directory.path}"
+    arguments = shlex.join([name, "--resume", str(directory.path)])
+    resume = f"python -m experiments.run {arguments}"
     with distributed.clear_ends(resume):
         train(directory, name, experiment, name)
         return evaluate(directory, name, experiment)

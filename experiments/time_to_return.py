@@ -68,7 +68,7 @@ def plan(options: Options):
     settings = options.budget, 1, options.num_devices
     adapting = comparison.adapting_rows()
     planned = {}
-    chosen = options.rows.split(",") if options.rows else _testable(comparison)
+    chosen = cli.names_in(options.rows) if options.rows else _testable(comparison)
     for name in chosen:
         experiment = comparison.experiment(name, *settings)
         if name not in adapting:

@@ -163,6 +163,12 @@ def test_unknown_comparison_gets_one_line(capsys):
     assert len(errors.splitlines()) == 1
 
 
+def test_blanks_around_names_of_rows_do_not_count():
+    options = Options("point", rows="maml, promp ")
+    comparison = experiments.load_comparison("point")
+    assert compare._chosen(options, comparison) == ["maml", "promp"]
+
+
 @pytest.mark.parametrize(
     "options, said",
     [

@@ -17,7 +17,8 @@ import pytest
 
 import envs
 import experiments.list
-from experiments import depth, evaluate, run
+from experiments import compare, depth, evaluate, evaluator, run, trainer
+from experiments.cli import Interrupted
 from experiments.experiment import build
 from metarl_jax.evaluation import EvaluationConfig, held_out_tasks
 from metarl_jax.training import chunk_program
@@ -197,6 +198,30 @@ def test_run_killed_during_a_save_and_then_interrupted_goes_on_bit_for_bit(
     assert_same_run(folder, finished[0], ITERATIONS)
 
 
+def test_command_to_go_on_with_is_as_it_was_typed(tmp_path, monkeypatch, capsys):
+    """Of a run with its folder, and of a test with all options, in quotes if needed."""
+    folder = tmp_path / "my run"
+
+    def stop(*_):
+        raise Interrupted("stopped")
+
+    monkeypatch.setattr(trainer, "train", stop)
+    monkeypatch.setattr(evaluator, "evaluate", stop)
+    setting = ["--algorithm", "inner_step_sizes=1 2"]
+    for module, arguments in (
+        (run, ["maml_point", "--run-dir", folder]),
+        (evaluate, [folder, "--num-tasks=6", *setting]),
+    ):
+        with pytest.raises(SystemExit):
+            commands.call(module, *arguments)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    tested = f"'{folder}' --num-tasks=6 --algorithm 'inner_step_sizes=1 2'"
+    assert [line for line in lines if line.startswith("python")] == [
+        f"python -m experiments.run maml_point --resume '{folder}'",
+        f"python -m experiments.evaluate {tested}",
+    ]
+
+
 @pytest.mark.parametrize("name", ["point:promp", "point:es_maml"])
 def test_states_have_the_types_of_a_restored_one(name):
     """Else a resumed run would be another program than a new one, and compile it."""
@@ -242,6 +267,26 @@ def test_wrong_option_gets_one_line_with_the_valid_choices(arguments, said, caps
     assert said in errors
     assert len(errors.strip().splitlines()) == 1
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    "module, arguments, name",
+    [
+        (run, ["maml_point", "--resume", ""], "--resume"),
+        (run, ["maml_point", "--run-dir="], "--run-dir"),
+        (compare, ["point", "--rows", ""], "--rows"),
+        (evaluate, [""], "an argument"),
+    ],
+)
+def test_variable_that_was_never_set_is_no_folder_and_no_default(
+    module, arguments, name, capsys
+):
+    with pytest.raises(SystemExit):
+        commands.call(module, *arguments)
+    assert capsys.readouterr().err == (
+        f"error: {name} is empty, as a variable is that was never set: give a value, "
+        "or leave it out\n"
+    )
 
 
 def test_command_with_a_wrong_option_says_nothing_else():
