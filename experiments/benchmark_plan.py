@@ -13,6 +13,7 @@ import experiments
 from experiments import benchmark_results, cli
 from experiments.benchmark_results import JSON_NAME, Combination
 from experiments.experiment import Experiment, build
+from experiments.run_directory import claim
 from metarl_jax.checks import require
 
 
@@ -116,7 +117,7 @@ def _check(experiment: Experiment, combination: Combination) -> None:
 
 def _new_folder(folder: Path | None) -> Path:
     time = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = folder or Path("runs") / f"benchmark_{time}"
+    folder = folder or claim(Path("runs") / f"benchmark_{time}")
     holds = (folder / JSON_NAME).exists()
     require(not holds, f"{folder} holds a benchmark: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,8 @@ def main() -> None:
     experiment = experiments.load(_NAME)
     training = dataclasses.replace(experiment.training, num_seeds=_NUM_SEEDS)
     experiment = dataclasses.replace(experiment, training=training)
-    directory = _prepare(RunDirectory(_DIRECTORY), experiment)
+    with cli.clear_errors():
+        directory = _prepare(RunDirectory(_DIRECTORY), experiment)
     summary = run(directory, _NAME, experiment)
     print(comparison(summary, experiment.published))
     print(f"figures: {directory.adaptation_curve}, {directory.trajectories}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.cli import Interrupted, one_line
 from experiments.run_directory import RunDirectory, document
-from metarl_jax.run_files import replace_file, write_json
+from metarl_jax.run_files import read_json, replace_file, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class RowFolder:
 
     def has_failed(self, name: str) -> bool:
         path = self._row_file(name)
-        return path.exists() and "failed" in json.loads(path.read_text())
+        return path.exists() and "failed" in read_json(path)
 
     def record(self, name: str, row: dict[str, Any]) -> None:
         write_json(self._row_file(name), row)
@@ -63,7 +63,7 @@ class RowFolder:
     def rows(self) -> dict[str, dict[str, Any]]:
         """What is known of the rows that were run as planned, by whatever command."""
         return {
-            name: json.loads(self._row_file(name).read_text())
+            name: read_json(self._row_file(name))
             for name in self.planned
             if self._row_file(name).exists() and self._is_as_planned(name)
         }
@@ -72,7 +72,7 @@ class RowFolder:
         return self.path / name / "row.json"
 
     def _is_as_planned(self, name: str) -> bool:
-        saved = json.loads(RunDirectory(self.path / name).config.read_text())
+        saved = RunDirectory(self.path / name).stored()
         planned = document(name, self.planned[name])
         return saved == json.loads(json.dumps(planned))
 

@@ -78,13 +78,24 @@ def _prepare(name: str, arguments: list[str]):
         processes.together(check_resumable, directory, experiment)
         processes.on_first(directory.record, name, experiment)
     else:
-        time = processes.from_first(datetime.now().strftime("%Y%m%d-%H%M%S"))
-        folder = f"{name.replace(':', '_')}_{time}"
-        directory = RunDirectory(options.run_dir or Path("runs") / folder)
+        directory = RunDirectory(options.run_dir or _new_folder(name))
         processes.on_first(directory.create, name, experiment)
     if processes.any_process(not directory.config.exists()):
         raise ValueError(f"{directory.path} is not a folder that every process sees")
     return directory, name, experiment
+
+
+def _new_folder(name: str) -> Path:
+    """runs/NAME_TIME, of this run alone, even if another starts in the same second."""
+    from experiments.run_directory import claim
+    from metarl_jax import processes
+
+    time = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = Path("runs") / f"{name.replace(':', '_')}_{time}"
+    claimed = processes.together(
+        lambda: str(claim(folder)) if processes.is_first() else ""
+    )
+    return Path(processes.from_first(claimed))
 
 
 def _parse(name: str, arguments: list[str]):

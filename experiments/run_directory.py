@@ -1,7 +1,8 @@
 """A folder with everything about one run."""
 
+import contextlib
 import dataclasses
-import json
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ from cattrs.strategies import configure_tagged_union
 
 from experiments.experiment import Experiment
 from metarl_jax.algorithms import AlgorithmConfig
+from metarl_jax.checks import require
 from metarl_jax.conditioning import Conditioning
 from metarl_jax.embedding_sources import SourceConfig
 from metarl_jax.memory_policies import HeadConditioning
 from metarl_jax.optimizers import OuterConfig
 from metarl_jax.reward_likelihoods import RewardLikelihood
-from metarl_jax.run_files import write_json
+from metarl_jax.run_files import damage, make_folder, read_json, write_json
 from metarl_jax.run_logs import CSV_NAME
 from metarl_jax.sequence_models import SequenceConfig
 from metarl_jax.trial_optimizers import TrialOuterConfig
@@ -65,14 +67,21 @@ class RunDirectory:
         """Makes the folder and records what is run, and with which versions.
 
         Raises:
-          ValueError: if the folder already holds a run.
+          ValueError: if the folder already holds a run, or what is left of one.
+          OSError: if it cannot be written.
         """
         if self.config.exists():
             raise ValueError(
                 f"{self.path} holds a run: go on with --resume {self.path}, or choose "
                 "another --run-dir"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        for left in (self.checkpoints, self.oracle.path):
+            require(
+                not left.exists(),
+                f"{left} is of a run whose {self.config.name} is gone: put that back, "
+                "or choose another folder",
+            )
+        make_folder(self.path)
         write_json(self.versions, run_versions())
         self.record(name, experiment)
 
@@ -85,9 +94,10 @@ class RunDirectory:
 
         Raises:
           FileNotFoundError: if there is no run here.
-          ValueError: if the configuration was written by an incompatible version.
+          ValueError: if the configuration is damaged, or was written by an
+            incompatible version.
         """
-        config = self._read(self.config)
+        config = self.stored()
         name = config.pop("name")
         try:
             return name, _CONVERTER.structure(config, Experiment)
@@ -97,11 +107,25 @@ class RunDirectory:
                 f"{self.config} does not fit this version: {reason}"
             ) from None
 
-    def _read(self, path: Path) -> dict[str, Any]:
+    def stored(self) -> dict[str, Any]:
+        """The `document` of the run; raises as `load`, whatever version wrote it."""
         try:
-            return json.loads(path.read_text())
+            config = read_json(self.config)
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"no run in {self.path}: start one with python -m experiments.run NAME "
                 f"--run-dir {self.path}"
             ) from None
+        if not isinstance(config, dict) or "name" not in config:
+            raise damage(self.config, "it names no run")
+        return config
+
+
+def claim(path: Path) -> Path:
+    """Makes a folder that nobody has: `path`, or path_2, path_3, ... after it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = path if number == 1 else path.with_name(f"{path.name}_{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder

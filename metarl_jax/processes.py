@@ -125,13 +125,15 @@ def same_everywhere(text: str) -> bool:
 
 
 def from_first(text: str) -> str:
-    """The text of the first process; that of the others must be as long, in bytes."""
+    """The text of the first process; all must call this together."""
     if jax.process_count() == 1:
         return text
     from jax.experimental.multihost_utils import broadcast_one_to_all
 
     codes = np.frombuffer(text.encode(), np.uint8)
-    return np.asarray(broadcast_one_to_all(codes)).tobytes().decode()
+    length = int(broadcast_one_to_all(np.array(codes.size)))
+    codes = broadcast_one_to_all(np.resize(codes, length))
+    return np.asarray(codes).tobytes().decode()
 
 
 def local(tree: Any) -> Any:

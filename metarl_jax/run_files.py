@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,43 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     """
     text = json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
     replace_file(path, text.encode())
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """What `write_json` wrote.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is damaged; names the file.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise damage(path, str(error)) from None
+
+
+def damage(path: Path, reason: str) -> ValueError:
+    """An error of one line about a file that cannot be read, which says what to do."""
+    return ValueError(
+        f"{path} is damaged ({reason}): put a copy of it back, or start anew in "
+        "another folder"
+    )
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder for results, where there is none, and tries to write into it.
+
+    Raises:
+      OSError: it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {path}: {error.strerror}; choose another folder"
+        ) from None
 
 
 def replace_file(path: str | os.PathLike, content: bytes) -> None:

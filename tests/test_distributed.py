@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from experiments import distributed, run
-from metarl_jax import task_axis
+from metarl_jax import processes, task_axis
 from metarl_jax.task_axis import TaskAxis, default_task_axis
 
 ROOT = Path(__file__).parents[1]
@@ -271,6 +271,24 @@ def test_first_process_that_cannot_listen_asks_for_a_free_port():
         ((code, _, errors),) = finish([start("--distributed", environment=first)])
     assert code in (2, -signal.SIGSEGV)  # JAX 0.10.2 may crash, which leaves last words
     assert "a free port" in errors.splitlines()[-1] and "None" not in errors
+
+
+def test_text_of_the_first_process_may_be_of_another_length(monkeypatch):
+    from jax.experimental import multihost_utils
+
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    sent = []
+    monkeypatch.setattr(
+        multihost_utils, "broadcast_one_to_all", lambda x: sent.append(x) or x
+    )
+    assert processes.from_first("runs/point_2") == "runs/point_2"
+
+    def received(mine):
+        assert mine.shape == sent[0].shape and mine.dtype == sent[0].dtype
+        return sent.pop(0)
+
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", received)
+    assert processes.from_first("") == "runs/point_2"
 
 
 @pytest.fixture

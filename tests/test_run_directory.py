@@ -1,11 +1,16 @@
 """What a run was: every kind of configuration comes back from its file."""
 
 import dataclasses
+import json
+from datetime import datetime
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 import experiments
+from experiments import run
+from experiments.row_folder import RowFolder
 from experiments.run_directory import RunDirectory
 from metarl_jax.algorithms import (
     ALGORITHMS,
@@ -62,3 +67,68 @@ def test_configuration_of_an_algorithm_comes_back_as_it_was(tmp_path, config):
     )
     RunDirectory(tmp_path).create("saved", saved)
     assert RunDirectory(tmp_path).load() == ("saved", saved)
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    second = SimpleNamespace(now=lambda: datetime(2026, 11, 28, 9, 30, 15))
+    monkeypatch.setattr(run, "datetime", second)
+    folders = [run._new_folder("point:maml") for _ in range(3)]
+    first = "runs/point_maml_20261128-093015"
+    assert list(map(str, folders)) == [first, f"{first}_2", f"{first}_3"]
+    assert all(folder.is_dir() for folder in folders)
+
+
+@pytest.mark.parametrize("left", ["checkpoints", "oracle"])
+def test_what_is_left_of_a_run_is_not_gone_on_with_as_a_new_one(tmp_path, left):
+    (tmp_path / "row" / left).mkdir(parents=True)
+    point = experiments.load("maml_point")
+    said = f"{left} is of a run whose config.json is gone: put that back, or choose"
+    with pytest.raises(ValueError, match=said):
+        RunDirectory(tmp_path / "row").create("row", point)
+    with pytest.raises(ValueError, match=said):
+        RowFolder(tmp_path, {"row": point}).prepare(["row"])
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[1]", "{}", '"name"'])
+def test_damaged_configuration_is_named(tmp_path, damaged):
+    directory = RunDirectory(tmp_path / "row")
+    point = experiments.load("maml_point")
+    directory.create("row", point)
+    directory.config.write_text(damaged)
+    for read in (
+        directory.load,
+        partial(RowFolder(tmp_path, {"row": point}).prepare, ["row"]),
+    ):
+        with pytest.raises(
+            ValueError, match="config.json is damaged .*: put a copy of"
+        ):
+            read()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"algorithm": {}},
+        {"algorithm": {"kind": "MamlConfig", "outer": 3}},
+        {"algorithm": {"kind": "Malm"}},
+        {"training": None},
+        {"training": {"num_tasks": 0}},
+        {"evaluation": [1]},
+        {"published": 3},
+        {"new": 3},
+    ],
+)
+def test_configuration_of_another_version_is_named(tmp_path, change):
+    directory = RunDirectory(tmp_path)
+    directory.create("point", experiments.load("maml_point"))
+    directory.config.write_text(json.dumps(directory.stored() | change))
+    with pytest.raises(ValueError, match="config.json does not fit this version: .+"):
+        directory.load()
+
+
+def test_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    inside = tmp_path / "file" / "run"
+    with pytest.raises(OSError, match=f"cannot write into {inside}: .*; choose ano"):
+        RunDirectory(inside).create("point", experiments.load("maml_point"))
