@@ -13,7 +13,7 @@ from experiments.trainer import restore
 from metarl_jax import analysis, analysis_plots, evaluation
 from metarl_jax.adaptation import adaptation_path
 from metarl_jax.gradient_methods import stages
-from metarl_jax.run_files import write_json
+from metarl_jax.run_files import make_folder, write_json
 from metarl_jax.training import stage_returns
 from metarl_jax.types import Array, Key, Params, Rollout, Task
 
@@ -33,11 +33,14 @@ def analyse(options) -> str:
 
     Raises:
       ValueError: if the run does not adapt the parameters of a policy.
+      OSError: if the results cannot be written.
     """
     directory = RunDirectory(options.run_dir)
     _, experiment = directory.load()
     problem = build(at_test_time(experiment))
     _check(experiment, problem)
+    out = options.out or directory.path
+    make_folder(out)
     state = restore(directory, build(experiment), experiment)
     params = jax.tree.map(lambda leaf: leaf[0], state.train_state.params)
     tasks = evaluation.held_out_tasks(problem.tasks, experiment.evaluation)
@@ -47,8 +50,6 @@ def analyse(options) -> str:
     change, cka, carried = _layer_numbers(problem, adapted)
     offsets = jnp.linspace(-options.reach, options.reach, options.grid)
     around = _landscape(key, problem, params, tasks, offsets)
-    out = options.out or directory.path
-    out.mkdir(parents=True, exist_ok=True)
     conclusion = describe(carried)
     write_json(
         out / "analysis.json",

@@ -26,7 +26,7 @@ from metarl_jax.probes import (
     probe_curve,
     task_folds,
 )
-from metarl_jax.run_files import write_json
+from metarl_jax.run_files import make_folder, write_json
 from metarl_jax.types import Array, Key, Params, Rollout, Task
 
 _DRAWN_STEPS = 8
@@ -45,16 +45,17 @@ def report(options) -> str:
 
     Raises:
       ValueError: if the run infers no tasks, or an option is out of range.
+      OSError: if the results cannot be written.
     """
     directory = RunDirectory(options.run_dir)
     _, experiment = directory.load()
     _check(build(at_test_time(experiment)))
+    out = options.out or directory.path / "beliefs"
+    make_folder(out)
     agent = load_agent(options.run_dir, options.seed_index)
     play_key, decode_key = jax.random.split(jax.random.key(options.seed))
     tasks = _held_out(experiment, agent.problem, options)
     inference = infer(play_key, agent, tasks)
-    out = options.out or directory.path / "beliefs"
-    out.mkdir(parents=True, exist_ok=True)
     results = _probe(inference, out)
     grid = grid_of(experiment)
     if grid is not None and agent.problem.algorithm.predict_reward is not None:

@@ -16,6 +16,7 @@ import experiments
 from experiments import cli
 from experiments.timing import timed
 from metarl_jax import platform
+from metarl_jax.run_files import make_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
             "python -m experiments.depth",
             sys.argv[1:] if arguments is None else arguments,
         )
+        if options.out:
+            make_folder(options.out)
     platform.configure()
     rows = []
     print(" ".join(f"{field.name:>20}" for field in dataclasses.fields(Depth)))
@@ -83,7 +86,6 @@ def save(folder: Path, rows: list[Depth]) -> None:
     """Writes depth.csv and depth.png."""
     from metarl_jax import plots
 
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "depth.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, [f.name for f in dataclasses.fields(Depth)])
         writer.writeheader()

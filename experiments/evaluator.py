@@ -17,7 +17,7 @@ from metarl_jax import evaluation, plots, processes
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.evaluation import AdaptationCurve
 from metarl_jax.rollouts import first_episode_length
-from metarl_jax.run_files import write_json
+from metarl_jax.run_files import make_folder, write_json
 from metarl_jax.statistics import oracle_normalized
 from metarl_jax.training import stage_returns
 from metarl_jax.types import Array, Params, Rollout, Task
@@ -69,7 +69,12 @@ def evaluate(
 
     Returns:
       The content of summary.json.
+
+    Raises:
+      OSError: if `out` cannot be written, before anything is computed.
     """
+    out = RunDirectory(directory.path if out is None else out)
+    processes.on_first(make_folder, out.path)
     problem = build(at_test_time(experiment))
     tasks = evaluation.held_out_tasks(problem.tasks, experiment.evaluation)
     state = restore(directory, build(experiment), experiment)
@@ -84,11 +89,9 @@ def evaluate(
         "evaluation": dataclasses.asdict(experiment.evaluation),
         "algorithm_settings": dict(settings or {}),
     }
-    out = RunDirectory(directory.path if out is None else out)
     parameters = task_parameters(tasks)
 
     def write():
-        out.path.mkdir(parents=True, exist_ok=True)
         write_json(out.summary, summary)
         write_json(out.returns, _raw_returns(result))
         write_json(out.tasks, {each: x.tolist() for each, x in parameters.items()})

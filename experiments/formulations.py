@@ -23,6 +23,7 @@ from pathlib import Path
 from experiments import cli
 from metarl_jax import platform
 from metarl_jax.checks import require_seeds
+from metarl_jax.run_files import make_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
             cli.parse(Options, "python -m experiments.formulations", arguments)
         )
         if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
+            make_folder(options.out)
     platform.configure()
 
     from experiments.formulation_paths import FORMULATIONS, gradients, train

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from experiments import cli
 from metarl_jax import platform
 from metarl_jax.checks import require, require_seeds
+from metarl_jax.run_files import make_folder
 
 QUANTITIES = ("policy_gradient", "hessian", "meta_gradient")
 
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
             cli.parse(Options, "python -m experiments.gradient_quality", arguments)
         )
         if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
+            make_folder(options.out)
     platform.configure()
     start = time.perf_counter()
     rows = measure(options)

@@ -19,6 +19,7 @@ from experiments.run_directory import RunDirectory
 from experiments.trained import load_agent
 from metarl_jax import evaluation, film_frames, film_page, film_video
 from metarl_jax.checks import require
+from metarl_jax.run_files import make_folder
 from metarl_jax.types import Task
 
 SAVE = {
@@ -33,6 +34,7 @@ def watch(options) -> str:
 
     Raises:
       ValueError: if the run is of no robot, or an option does not fit to it.
+      OSError: if the films cannot be written.
     """
     if "mp4" in options.formats:
         film_video.require_encoder()
@@ -46,13 +48,13 @@ def watch(options) -> str:
     )
     steps = _num_steps(experiment, options.steps)
     task = _chosen_task(tasks, experiment, options)
+    out = options.out or directory.path / "watch"
+    make_folder(out)
     agent = load_agent(options.run_dir, options.seed_index, steps, WithPoses)
     stages = play(jax.random.key(options.seed), agent, task, (0, steps))
     family = experiment.environment
     title = f"{family}, task {short_task_text(task)}"
     film = film_of(title, family, robot, task, stages)
-    out = options.out or directory.path / "watch"
-    out.mkdir(parents=True, exist_ok=True)
     for ending in options.formats:
         SAVE[ending](out / f"watch.{ending}", film)
     before, after = (stage.mean_return for stage in stages.values())

@@ -5,6 +5,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+import commands
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,8 @@ import experiments
 from experiments import (
     analyse,
     beliefs,
+    depth,
+    evaluate,
     evaluator,
     formulations,
     gradient_quality,
@@ -120,6 +123,27 @@ def test_seed_that_makes_no_key_is_refused(make):
         with pytest.raises(ValueError, match=said):
             make(seed=seed)
     make(seed=2**31 - 1)
+
+
+@pytest.mark.parametrize(
+    "module, name",
+    [
+        *((evaluate, "maml_point"), (analyse, "maml_point")),
+        *((beliefs, "varibad_grid_navi"), (watch, "maml_half_cheetah_velocity")),
+        *((depth, None), (formulations, None), (gradient_quality, None)),
+    ],
+)
+def test_folder_that_cannot_be_written_is_refused_first(tmp_path, module, name, capsys):
+    """Before the run, of which nothing is saved, is found to hold nothing."""
+    run, out = tmp_path / "run", tmp_path / "file" / "out"
+    (tmp_path / "file").touch()
+    if name:
+        RunDirectory(run).create(name, experiments.load(name))
+    with pytest.raises(SystemExit):
+        commands.call(module, *([run] if name else []), f"--out={out}")
+    said, errors = capsys.readouterr()
+    mend = "Not a directory; choose another folder"
+    assert (said, errors) == ("", f"error: cannot write into {out}: {mend}\n")
 
 
 def test_setting_without_a_value_is_refused():
