@@ -71,10 +71,13 @@ def evaluate(
       The content of summary.json.
 
     Raises:
-      OSError: if `out` cannot be written, before anything is computed.
+      OSError: if `out` cannot be written.
+      ValueError: if the oracle beside the run is of other tasks or seeds. Both are
+        raised before anything is computed.
     """
     out = RunDirectory(directory.path if out is None else out)
     processes.on_first(make_folder, out.path)
+    _check_oracle(directory, experiment)
     problem = build(at_test_time(experiment))
     tasks = evaluation.held_out_tasks(problem.tasks, experiment.evaluation)
     state = restore(directory, build(experiment), experiment)
@@ -157,6 +160,13 @@ def _paths(trial: Rollout) -> _Paths:
     """Of the first episodes of a trial [K+1, T, E]."""
     drawn = jax.tree.map(lambda leaf: leaf[:, :, :_DRAWN_EPISODES], trial)
     return _Paths(drawn.observation, jax.vmap(first_episode_length)(drawn))
+
+
+def _check_oracle(directory: RunDirectory, experiment: Experiment) -> None:
+    """Raises ValueError if an oracle was trained, and is of other tasks or seeds."""
+    if experiment.oracle_iterations and directory.oracle.config.exists():
+        mend = f"remove {directory.oracle.path}, and it is trained anew"
+        directory.oracle.check_same_problem(oracle_of(experiment), mend)
 
 
 def _oracle_curve(

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ _UNIONS = (
 )
 for _union in _UNIONS:
     configure_tagged_union(_union, _CONVERTER, tag_name="kind")
+# fields that make a run another one if they change
+_PROBLEM = (
+    *("environment", "environment_options", "observe_task", "num_training_tasks"),
+    *("training.seed", "training.num_seeds"),
+)
 
 
 def document(name: str, experiment: Experiment) -> dict[str, Any]:
@@ -106,6 +112,24 @@ class RunDirectory:
             raise ValueError(
                 f"{self.config} does not fit this version: {reason}"
             ) from None
+
+    def check_same_problem(self, experiment: Experiment, mend: str) -> None:
+        """Checks that an experiment is one that the run here can go on with.
+
+        Args:
+          experiment: what is to be trained or tested.
+          mend: what to do otherwise.
+
+        Raises:
+          ValueError: if it has other tasks or seeds.
+        """
+        _, stored = self.load()
+        for field in _PROBLEM:
+            before, now = map(operator.attrgetter(field), (stored, experiment))
+            require(
+                before == now,
+                f"{self.path} was run with {field} {before}, not {now}: {mend}",
+            )
 
     def stored(self) -> dict[str, Any]:
         """The `document` of the run; raises as `load`, whatever version wrote it."""

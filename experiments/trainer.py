@@ -16,6 +16,7 @@ from experiments.experiment import Experiment, Problem, build, env_steps_per_ite
 from experiments.run_directory import RunDirectory, document
 from metarl_jax import plots, processes
 from metarl_jax.checkpoints import Checkpoints
+from metarl_jax.checks import require
 from metarl_jax.run_logs import MetricsLog, read_metrics
 from metarl_jax.training import RunState
 from metarl_jax.types import Metrics
@@ -83,9 +84,23 @@ def restore(
 
 
 def check_resumable(directory: RunDirectory, experiment: Experiment) -> None:
-    """Raises ValueError if the newest checkpoint is of another configuration."""
-    if Checkpoints(directory.checkpoints).latest() is not None:
-        restore(directory, build(experiment), experiment)
+    """Checks that a run can go on as an experiment with changed settings.
+
+    Raises:
+      ValueError: if that has other tasks, seeds or shapes, or ends too soon.
+    """
+    mend = "leave that as it was, or start another run with --run-dir"
+    directory.check_same_problem(experiment, mend)
+    done = Checkpoints(directory.checkpoints).latest()
+    if done is None:
+        return
+    total = experiment.training.num_iterations
+    require(
+        total >= done,
+        f"{directory.path} has done {done} iterations: give --training.num-iterations "
+        f"{done} or more, not {total}",
+    )
+    restore(directory, build(experiment), experiment)
 
 
 def draw_learning_curve(directory: RunDirectory) -> None:

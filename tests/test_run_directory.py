@@ -9,9 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 import experiments
-from experiments import run
+from experiments import run, trainer
+from experiments.evaluator import evaluate
+from experiments.experiment import oracle_of
 from experiments.row_folder import RowFolder
 from experiments.run_directory import RunDirectory
+from experiments.trainer import check_resumable
 from metarl_jax.algorithms import (
     ALGORITHMS,
     Rl2Config,
@@ -24,6 +27,7 @@ from metarl_jax.exploration_bonus import ExplorationBonusConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.reward_likelihoods import SquaredError, TwoValued
 from metarl_jax.sequence_models import LstmConfig
+from metarl_jax.training import TrainingConfig
 from metarl_jax.trial_autoencoder import AutoencoderConfig
 from metarl_jax.trial_decoder import DecoderConfig
 from metarl_jax.trial_optimizers import TrialTrustRegionConfig
@@ -125,6 +129,69 @@ def test_configuration_of_another_version_is_named(tmp_path, change):
     directory.config.write_text(json.dumps(directory.stored() | change))
     with pytest.raises(ValueError, match="config.json does not fit this version: .+"):
         directory.load()
+
+
+CHANGES = {
+    "environment": {"environment": "cartpole"},
+    "environment_options": {"environment_options": {"horizon": 50}},
+    "observe_task": {"observe_task": True},
+    "num_training_tasks": {"num_training_tasks": 10},
+    "training.seed": {"training": TrainingConfig(seed=1)},
+    "training.num_seeds": {"training": TrainingConfig(num_seeds=2)},
+}
+
+
+def changed(field):
+    experiment = dataclasses.replace(
+        experiments.load("maml_point"), training=TrainingConfig()
+    )
+    return experiment, dataclasses.replace(experiment, **CHANGES[field])
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_run_does_not_go_on_with_another_problem(tmp_path, field):
+    saved, wanted = changed(field)
+    directory = RunDirectory(tmp_path)
+    directory.create("point", saved)
+    check_resumable(directory, saved)
+    said = f"was run with {field} .*, not .*: leave that as it was, or start another"
+    with pytest.raises(ValueError, match=said):
+        check_resumable(directory, wanted)
+
+
+@pytest.mark.parametrize("field", ["environment_options", "training.seed"])
+def test_oracle_of_another_problem_is_not_shown(tmp_path, field):
+    wrong, tested = changed(field)
+    directory = RunDirectory(tmp_path)
+    directory.create("point", tested)
+    directory.oracle.create("point", oracle_of(wrong))
+    said = f"oracle was run with {field} .*: remove .*oracle, and it is trained anew"
+    with pytest.raises(ValueError, match=said):
+        evaluate(directory, "point", tested)
+    directory.oracle.record("point", oracle_of(tested))
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):  # of the run itself
+        evaluate(directory, "point", tested)
+
+
+def test_run_goes_on_with_other_numbers_but_not_backwards(tmp_path, monkeypatch):
+    """Settings of its length, of the test and of learning may change."""
+    experiment = experiments.load("maml_point")
+    directory = RunDirectory(tmp_path)
+    directory.create("maml_point", experiment)
+    (directory.checkpoints / "103").mkdir(parents=True)
+    monkeypatch.setattr(trainer, "restore", lambda *_: None)
+    options = [
+        *("--num-iterations=103", "--decay-iterations=103", "--tasks-per-chunk=20"),
+        *("--iterations-per-chunk=1", "--training.num-tasks=20", "--task-set=ood"),
+        *("--algorithm.num-episodes=10", "--oracle-iterations=0", "--num-devices=1"),
+    ]
+    arguments = ["maml_point", f"--resume={tmp_path}", *options]
+    _, _, resumed = run._prepare(arguments[0], arguments[1:])
+    assert directory.load() == ("maml_point", resumed)
+    assert resumed.training.num_iterations == 103
+    with pytest.raises(ValueError, match="done 103 iterations: .* 103 or more, not 5"):
+        run._prepare("maml_point", [f"--resume={tmp_path}", "--num-iterations=5"])
+    assert directory.load()[1] == resumed
 
 
 def test_folder_that_cannot_be_written_is_refused(tmp_path):
