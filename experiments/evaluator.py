@@ -1,6 +1,8 @@
 """Meta-testing as the host sees it: a run beside its references, files, figures."""
 
+import contextlib
 import dataclasses
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import experiments
 from envs.tasks import task_parameters, without_number
 from experiments.experiment import Experiment, Problem, at_test_time, build, oracle_of
 from experiments.run_directory import RunDirectory
@@ -22,6 +25,10 @@ from metarl_jax.statistics import oracle_normalized
 from metarl_jax.training import stage_returns
 from metarl_jax.types import Array, Params, Rollout, Task
 
+# what published returns are of
+_TASKS = operator.attrgetter(
+    "environment", "environment_options", "evaluation.task_set"
+)
 _DRAWN_TASKS = 4
 _DRAWN_EPISODES = 5
 _MOST_PARAMETERS = 6  # of a task, to be drawn
@@ -206,9 +213,21 @@ def _draw_adaptation(out: RunDirectory, experiment: Experiment, summary: dict) -
     references = {"random initialisation": summary["random_return_by_step"]}
     if "oracle_return" in summary:
         references["oracle"] = [summary["oracle_return"]]
-    references |= experiment.published
+    references |= _published(summary["experiment"], experiment)
     figure = plots.adaptation_curve({"meta-trained": summary}, references)
     figure.savefig(out.adaptation_curve, dpi=150)
+
+
+def _published(name: str, experiment: Experiment) -> Mapping[str, list[float]]:
+    """Returns of the literature, where a test is on the tasks that they are of.
+
+    Those are the tasks of the experiment as it is registered. Points of sweeps and rows
+    of comparisons are not, and have none.
+    """
+    with contextlib.suppress(ValueError):
+        if _TASKS(experiment) == _TASKS(experiments.load(name)):
+            return experiment.published
+    return {}
 
 
 def _draw_trajectories(out: RunDirectory, paths: _Paths, tasks: Task) -> None:

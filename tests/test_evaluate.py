@@ -4,6 +4,7 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import commands
 import jax
@@ -16,6 +17,7 @@ import experiments
 from experiments import (
     analyse,
     beliefs,
+    cli,
     depth,
     evaluate,
     evaluator,
@@ -173,6 +175,35 @@ def test_returns_are_drawn_by_task_where_few_numbers_make_one(
     tasks = json.loads((tmp_path / "tasks.json").read_text())
     assert np.shape(list(tasks.values())) == (num_arms, bandit.evaluation.num_tasks)
     assert (tmp_path / "returns_by_task.png").exists() == (num_arms == 6)
+
+
+@pytest.mark.parametrize(
+    "name, options, drawn",
+    [
+        ("maml_point", (), True),
+        ("maml_point", ("--algorithm.num-episodes=10", "--num-iterations=7"), True),
+        ("maml_point", ("--task-set=ood",), False),
+        ("maml_point", ("--environment=cartpole",), False),
+        ("maml_point", ("--horizon=50",), False),
+        ("horizon=50", (), False),  # a point of a sweep
+    ],
+)
+def test_published_returns_are_drawn_beside_those_of_the_same_tasks(
+    name, options, drawn, monkeypatch
+):
+    experiment = experiments.load("maml_point")
+    tested = cli.parse(type(experiment), "program name", options, default=experiment)
+    figure, references = Mock(), []
+    monkeypatch.setattr(
+        evaluator.plots,
+        "adaptation_curve",
+        lambda _, others: references.extend(others) or figure,
+    )
+    summary = {"experiment": name, "random_return_by_step": [0.0]}
+    evaluator._draw_adaptation(RunDirectory(Path("run")), tested, summary)
+    published = list(experiment.published) if drawn else []
+    assert references == ["random initialisation", *published]
+    figure.savefig.assert_called_once()
 
 
 def test_paths_are_those_of_the_trials_that_are_scored(tmp_path, monkeypatch):
