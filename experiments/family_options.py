@@ -21,7 +21,8 @@ def offering_all(default: Any, environment: str | None) -> Any:
     """The defaults of a command line, changed so that all options may be given.
 
     A parser with `REGISTRY` gives back those that are in the experiment, and of the
-    others those that are set to something else than their default.
+    others those that are set to something else than their default. What the experiment
+    sets is of its own family: another one begins with all its defaults.
 
     Args:
       default: an `Experiment`, or what has one in a field `experiment`; anything else
@@ -34,9 +35,10 @@ def offering_all(default: Any, environment: str | None) -> Any:
     experiment = getattr(default, "experiment", default)
     if not hasattr(experiment, "environment_options"):
         return default
-    options = FamilyOptions(
-        environment or experiment.environment, experiment.environment_options
-    )
+    family = environment or experiment.environment
+    is_own = family == experiment.environment
+    given = experiment.environment_options if is_own else {}
+    options = FamilyOptions(family, given)
     offering = dataclasses.replace(experiment, environment_options=options)
     if experiment is default:
         return offering

@@ -9,7 +9,7 @@ import tyro
 import envs
 import experiments
 from experiments import cli
-from experiments.experiment import Experiment
+from experiments.experiment import Experiment, build
 
 EXPERIMENT = experiments.load("maml_ant_velocity")
 LISTED = {"horizon": 200, "backend": "spring"}
@@ -58,16 +58,28 @@ def test_an_option_can_be_set_back_to_its_default():
 def test_options_are_those_of_the_family_that_is_given():
     hopper = "--environment=hopper_params"
     options = options_of(hopper, "--log-scale-limit=2", "--horizon=5")
-    assert options == LISTED | {"log_scale_limit": 2.0, "horizon": 5}
+    assert options == {"log_scale_limit": 2.0, "horizon": 5}
+    assert options_of(hopper) == {}
+    assert options_of("--environment=ant_velocity") == LISTED
 
 
 @pytest.mark.parametrize("name", sorted(envs.ENVIRONMENTS))
 def test_every_option_of_every_family_has_a_type_that_its_default_fits(name):
     options = envs.option_defaults(name)
     typed = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
-    assert options_of(f"--environment={name}", *typed) == LISTED | {
-        key: value for key, value in options.items() if key in LISTED
+    listed = LISTED if name == EXPERIMENT.environment else {}
+    assert options_of(f"--environment={name}", *typed) == {
+        key: options[key] for key in listed
     }
+
+
+def test_options_of_another_family_need_not_be_taken_away():
+    """A point has no backend, which the robot of the experiment has."""
+    parsed = cli.parse(
+        Experiment, "program name", ["--environment=point"], default=EXPERIMENT
+    )
+    assert (parsed.environment, parsed.environment_options) == ("point", {})
+    build(parsed)
 
 
 def test_what_no_family_has_is_one_line(capsys):
