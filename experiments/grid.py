@@ -22,12 +22,17 @@ def points(axes: Sequence[str]) -> dict[str, list[str]]:
     if not axes:
         raise ValueError("a sweep needs a grid: --grid field=a,b,c")
     parsed = list(map(_axis, axes))
-    _check_distinct([field for field, _ in parsed], "--grid")
+    _check_distinct(fields(axes), "--grid")
     settings = [list(itertools.product([field], values)) for field, values in parsed]
     grid = list(itertools.product(*settings))
     names = [",".join(itertools.starmap(_name, point)) for point in grid]
     _check_distinct(names, "--grid, where a name has _ for a space and for /,")
     return dict(zip(names, map(_arguments, grid), strict=True))
+
+
+def fields(axes: Sequence[str]) -> list[str]:
+    """The field of each axis."""
+    return [_axis(text)[0] for text in axes]
 
 
 def _axis(text: str) -> tuple[str, list[str]]:

@@ -10,9 +10,10 @@ has four points. Any other field is set for all points. Each point runs in a pro
 its own, --processes at a time with an equal share of the CPU's cores, and its seeds in
 one program. table.md, table.csv, results.json, adaptation.png and learning.png in --out
 are written anew after each point: interquartile means of held-out returns with
-bootstrap intervals. The same command goes on where an earlier one stopped, runs no
-point twice, and tries those again that failed. No oracle is trained, unless
---oracle-iterations is given. NAME --help lists all fields.
+bootstrap intervals. They have the points of this grid; a grid of other fields has
+another folder, unless --out names one. The same command goes on where an earlier one
+stopped, runs no point twice, and tries those again that failed. No oracle is trained,
+unless --oracle-iterations is given. NAME --help lists all fields.
 """
 
 import dataclasses
@@ -63,18 +64,20 @@ def plan(name: str, arguments: list[str]):
         grid: tyro.conf.UseAppendAction[tuple[str, ...]] = ()  # field=a,b,c
         seeds: int = 5  # of every point
         processes: int = 1  # points at a time
-        out: Path | None = None  # runs/sweep_NAME by default
+        out: Path | None = None  # runs/sweep_NAME_FIELDS by default
 
     program = f"python -m experiments.sweep {name}"
     options = cli.parse(Options, program, arguments, default=Options(default))
-    base = _with_seeds(options.experiment, options.seeds)
+    base = options.experiment
     planned = {
-        point: cli.parse(Experiment, program, settings, default=base)
+        point: _with_seeds(
+            cli.parse(Experiment, program, settings, default=base), options.seeds
+        )
         for point, settings in grid.points(options.grid).items()
     }
     _check(planned)
-    out = options.out or Path("runs") / f"sweep_{name.replace(':', '_')}"
-    return Results(out, planned, INTERQUARTILE_MEAN)
+    folder = f"sweep_{name.replace(':', '_')}_{','.join(grid.fields(options.grid))}"
+    return Results(options.out or Path("runs") / folder, planned, INTERQUARTILE_MEAN)
 
 
 def _with_seeds(experiment, seeds: int):

@@ -135,6 +135,18 @@ def test_values_of_a_tuple_have_spaces_between():
     }
 
 
+def test_grids_of_other_fields_have_other_folders():
+    """And those of other values of the same the same: no point is run twice."""
+
+    def folder(*axes):
+        return str(plan("maml_point", [f"--grid={axis}" for axis in axes]).path)
+
+    assert folder("horizon=5") == "runs/sweep_maml_point_horizon"
+    assert folder("horizon=5,6") == folder("horizon=5")
+    both = folder("horizon=5", "learning_rate=1e-3")
+    assert both == "runs/sweep_maml_point_horizon,learning_rate"
+
+
 def test_settings_and_seeds_hold_for_all_points_and_the_rest_is_the_experiments():
     import dataclasses
 
@@ -166,6 +178,7 @@ def test_settings_and_seeds_hold_for_all_points_and_the_rest_is_the_experiments(
         (["--grid=horizon=5,0"], "horizon=0: horizon must be"),
         (["--grid=task_set=test,tset"], "task_set=tset: no task set 'tset'"),
         (["--num-seeds=2", "--grid=horizon=5"], "is given by --seeds"),
+        (["--grid=num_seeds=1,2"], "is given by --seeds"),
     ],
 )
 def test_wrong_grid_is_refused_before_anything_runs(arguments, said):
