@@ -224,6 +224,8 @@ def _published(name: str, experiment: Experiment) -> Mapping[str, list[float]]:
     Those are the tasks of the experiment as it is registered. Points of sweeps and rows
     of comparisons are not, and have none.
     """
+    if not experiment.published:
+        return {}
     with contextlib.suppress(ValueError):
         if _TASKS(experiment) == _TASKS(experiments.load(name)):
             return experiment.published

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import commands
 import jax
@@ -205,6 +207,15 @@ def test_folder_with_a_benchmark_is_not_overwritten(tmp_path):
     save(tmp_path, results(row()))
     with pytest.raises(ValueError, match="choose another --out"):
         benchmark_plan.prepare(["maml_point"], [f"--out={tmp_path}"])
+
+
+def test_benchmarks_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    second = SimpleNamespace(now=lambda: datetime(2026, 11, 28, 9, 30, 15))
+    monkeypatch.setattr(benchmark_plan, "datetime", second)
+    first = Path("runs/benchmark_20261128-093015")
+    folders = [benchmark_plan._new_folder(None) for _ in range(2)]
+    assert folders == [first, first.with_name(f"{first.name}_2")]
 
 
 def test_settings_of_the_experiment_hold_where_nothing_is_asked_for(tmp_path):
