@@ -29,7 +29,7 @@ EXPERIMENT = Experiment(
             learning_rate=2e-3,
             decay_iterations=900,
             value_coefficient=5.0,
-            entropy_coefficient=0.05,
+            entropy_coefficient=0.1,
         ),
     ),
     training=TrainingConfig(num_iterations=900, num_tasks=256),
