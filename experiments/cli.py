@@ -115,10 +115,10 @@ def value_of(option: str, arguments: list[str]) -> str | None:
 
 def _check_not_empty(arguments: Sequence[str]) -> None:
     """Fails for "" and --option="", which would stand for a default or a folder."""
-    for option, argument in zip(["", *arguments], arguments, strict=False):
+    for before, argument in zip(["", *arguments], arguments, strict=False):
         if re.fullmatch(r"(--[^=]*=)?", argument):
-            option = (argument or option).rstrip("=")
-            name = option if option.startswith("--") else "an argument"
+            option = argument.rstrip("=") or before
+            name = option if re.fullmatch(r"--[^=]*", option) else "an argument"
             fail(
                 f"{name} is empty, as a variable is that was never set: give a value, "
                 "or leave it out"

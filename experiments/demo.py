@@ -50,12 +50,11 @@ def comparison(summary: dict, published: dict[str, list[float]]) -> str:
 
 def _prepare(directory, experiment):
     """Goes on with an interrupted demonstration; a finished one starts afresh."""
-    if directory.config.exists():
-        unfinished = not directory.summary.exists()
-        with contextlib.suppress(ValueError):  # of an older version
-            if unfinished and directory.load() == (_NAME, experiment):
-                return directory
-        shutil.rmtree(directory.path)
+    unfinished = not directory.summary.exists()
+    with contextlib.suppress(FileNotFoundError, ValueError):  # none, or an older one
+        if unfinished and directory.load() == (_NAME, experiment):
+            return directory
+    shutil.rmtree(directory.path, ignore_errors=True)
     directory.create(_NAME, experiment)
     return directory
 

@@ -82,7 +82,7 @@ def _setting(text: str) -> list[str]:
     field, _, value = (part.strip() for part in text.partition("="))
     if not field or not value:
         raise ValueError(f"--algorithm takes field=value, not '{text}'")
-    if field in _OF_EVALUATION:
+    if field.replace("-", "_") in _OF_EVALUATION:
         option = field.replace("_", "-")
         raise ValueError(f"{field} of a test is set by --{option} {value}")
     return [f"--algorithm.{field}", *value.split()]

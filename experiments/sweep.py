@@ -27,6 +27,7 @@ import tyro
 import experiments
 from experiments import cli, grid, rows
 from metarl_jax import platform
+from metarl_jax.checks import require
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -68,7 +69,13 @@ def plan(name: str, arguments: list[str]):
 
     program = f"python -m experiments.sweep {name}"
     options = cli.parse(Options, program, arguments, default=Options(default))
-    base = options.experiment
+    base, fields = options.experiment, grid.fields(options.grid)
+    is_as_registered = base.environment_options == default.environment_options
+    require(
+        "environment" not in fields or is_as_registered,
+        "options of a task family cannot be set for a grid over environment, whose "
+        "points have those of their own family",
+    )
     planned = {
         point: _with_seeds(
             cli.parse(Experiment, program, settings, default=base), options.seeds
@@ -76,7 +83,7 @@ def plan(name: str, arguments: list[str]):
         for point, settings in grid.points(options.grid).items()
     }
     _check(planned)
-    folder = f"sweep_{name.replace(':', '_')}_{','.join(grid.fields(options.grid))}"
+    folder = f"sweep_{name.replace(':', '_')}_{','.join(fields)}"
     return Results(options.out or Path("runs") / folder, planned, INTERQUARTILE_MEAN)
 
 

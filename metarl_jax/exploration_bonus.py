@@ -44,10 +44,10 @@ class ExplorationBonus(NamedTuple):
     """Says what exploring is worth."""
 
     init: Callable[[Key], ExplorationBonusState]
-    # (key, state, hyper-states [N, K+1, T, E, H], surprise [N, K+1, T, E])
-    # -> (bonus [N, K+1, T, E], state, metrics)
+    # (key, state, hyper-states [N, K+1, T, E, H], surprise [N, K+1, T, E], whether a
+    # step counts [N, K+1, T, E]) -> (bonus [N, K+1, T, E], state, metrics)
     update: Callable[
-        [Key, ExplorationBonusState, Array, Array],
+        [Key, ExplorationBonusState, Array, Array, Array],
         tuple[Array, ExplorationBonusState, Metrics],
     ]
 
@@ -65,9 +65,10 @@ def exploration_bonus(
     are to be chosen for the task.
 
     What a step led to is what is known when the next one is acted. After the last step
-    of an episode that is the observation which the next episode starts with, and a
+    of a row that is the observation which the next episode starts with, and a
     belief that has read the reward. After the last step of a trial nothing is known any
-    more: it is paid nothing, and does not count in standard deviations.
+    more: it is paid nothing, and does not count in standard deviations. So are steps
+    after the end of an episode that ended early.
 
     Args:
       config: weights and networks.
@@ -95,10 +96,16 @@ def exploration_bonus(
     def init(key: Key) -> ExplorationBonusState:
         return ExplorationBonusState(distillation.init(key), jnp.zeros(2), jnp.int32(0))
 
-    def update(key: Key, state: ExplorationBonusState, states: Array, surprise: Array):
-        surprise = _in_a_row(surprise)[:, :-1]
+    def update(
+        key: Key,
+        state: ExplorationBonusState,
+        states: Array,
+        surprise: Array,
+        counts: Array,
+    ):
         novelty, learned, metrics = distillation.update(key, state.distillation, states)
-        found = jnp.stack([_in_a_row(novelty)[:, 1:], surprise])
+        found = jnp.stack([_in_a_row(novelty)[:, 1:], _in_a_row(surprise)[:, :-1]])
+        found *= _in_a_row(counts)[:, :-1]
         iteration = state.iteration + 1
         variances = state.variances + _variances_of_returns(found, horizon.discount)
         scaled = _in_deviations(found, variances / iteration, config.largest_bonus)

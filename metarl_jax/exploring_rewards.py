@@ -58,8 +58,6 @@ def rewards_with_bonus(
 ) -> ExploringRewards:
     """With the bonuses of HyperX; see `exploration_bonus`.
 
-    After the end of an episode that ended early none is paid.
-
     Args:
       env: the environment.
       autoencoder: whose decoder is surprised.
@@ -83,10 +81,10 @@ def rewards_with_bonus(
         trials, beliefs, states = experience
         draw_keys = jax.random.split(draw_key, len(trials.reward))
         surprises = axis.map(surprise, params, (draw_keys, trials, beliefs))
-        extra, state, metrics = bonus.update(
-            bonus_key, state, without_time(states), surprises
-        )
         counts = jax.vmap(jax.vmap(in_first_episode))(trials)
-        return trials.reward + counts * extra, state, metrics
+        extra, state, metrics = bonus.update(
+            bonus_key, state, without_time(states), surprises, counts
+        )
+        return trials.reward + extra, state, metrics
 
     return ExploringRewards(bonus.init, update)

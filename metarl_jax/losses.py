@@ -62,15 +62,19 @@ def advantages(config: AdvantageConfig) -> AdvantageFn:
     return estimate
 
 
-def normalized(advantage: Array) -> Array:
+def normalized(advantage: Array, weight: Array | float = 1.0) -> Array:
     """Shifts to mean 0 and scales to standard deviation 1 over all axes.
 
     All are 0 where they differ by no more than rounding.
+
+    Args:
+      advantage: any shape.
+      weight: how much each counts in mean and deviation, 1 on average.
     """
-    centered = advantage - jnp.mean(advantage)
-    deviation = jnp.std(centered)
-    differ = deviation > _ROUNDING * jnp.max(jnp.abs(advantage))
-    return jnp.where(differ, centered / (deviation + 1e-8), 0.0)
+    centered = advantage - jnp.mean(weight * advantage)
+    deviation = jnp.sqrt(jnp.mean(weight * centered**2))
+    equal = deviation <= _ROUNDING * jnp.max(jnp.abs(advantage))
+    return jnp.where(equal, 0.0, centered / (deviation + 1e-8))
 
 
 def discount_weighted(estimate: AdvantageFn, discount: float) -> AdvantageFn:

@@ -91,8 +91,8 @@ def trial_networks(
 
     The input of each step is the observation, the action before it and its reward,
     whether an episode has just started (all as in Duan et al.), and besides the
-    observation before, so that a transition is in one input (but for the last of an
-    episode, after which the input holds the first observation of the next one), and the
+    observation before, so that a transition is in one input (but for the last of a
+    row, after which the input holds the first observation of the next one), and the
     fraction of the trial that has elapsed: what is still worth exploring depends on
     what is left.
 

@@ -18,7 +18,7 @@ class Recollection(NamedTuple):
     observation: Array  # [O]; the last one; 0 at first
     action: Array  # [A]; that followed it, one-hot if it is discrete
     reward: Array  # []; what it brought
-    started: Array  # []; 1.0: the observation is the first one of an episode
+    started: Array  # []; 1.0: an episode is over, or the row of it, or none was before
     elapsed: Array  # []; steps since the trial began
     sequence: Memory  # of the sequence model
 

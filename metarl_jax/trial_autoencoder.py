@@ -73,7 +73,7 @@ def trial_autoencoder(
     The belief before step t comes from a sequence model that has read the transitions
     up to there; before the first one it is the standard normal prior. Of a transition
     it reads observation, action and reward, and that which is observed when the next
-    one is acted: after the last step of an episode the observation of a new start, so
+    one is acted: after the last step of a row the observation of a new start, so
     that what this step led to is not seen. After the last transition of a trial there
     is no belief, and no ELBO term, any more. An embedding
     drawn from it has to predict the rewards of the whole life, past and future, but for

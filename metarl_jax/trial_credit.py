@@ -25,21 +25,32 @@ class Horizon(NamedTuple):
         return jnp.sum(jnp.asarray(self.discount) ** jnp.arange(self.length))
 
 
+class Credit(NamedTuple):
+    """What each step of a trial is worth, [K+1, T, E]."""
+
+    advantage: Array
+    returns: Array  # value plus advantage
+    counts: Array  # 1.0: what is done there matters; 0.0: it changes nothing
+
+
 # (values of the observations of a trial: [K+1, T, E] -> [K+1, T, E], trial, horizon)
-# -> (advantages, returns), [K+1, T, E]
-Credit = Callable[[Callable[[Rollout], Array], Rollout, Horizon], tuple[Array, Array]]
+CreditFn = Callable[[Callable[[Rollout], Array], Rollout, Horizon], Credit]
 
 
 def trial_credit(
     value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
-) -> tuple[Array, Array]:
-    """Credit for all that follows in the trial; see `trial_advantages`."""
-    return trial_advantages(trial, value(trial), horizon)
+) -> Credit:
+    """Credit for all that follows in the trial; see `trial_advantages`.
+
+    What is done after the end of an episode that ended early changes nothing.
+    """
+    counts = jax.vmap(in_first_episode)(trial).astype(float)
+    return Credit(*trial_advantages(trial, value(trial), horizon), counts)
 
 
 def episode_credit(
     value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
-) -> tuple[Array, Array]:
+) -> Credit:
     """Credit for what follows in the same episode.
 
     For policies that learn nothing from one episode for the next. What a truncated
@@ -49,9 +60,6 @@ def episode_credit(
       value: `trial -> [K+1, T, E]`, of its observations, which are all that it reads.
       trial: [K+1, T, E].
       horizon: discount and trace decay.
-
-    Returns:
-      `(advantages, returns)`, [K+1, T, E]; returns are value plus advantage.
     """
     now = value(trial)
     following = value(trial._replace(observation=trial.next_observation))
@@ -61,7 +69,7 @@ def episode_credit(
         trace_decay=horizon.trace_decay,
     )
     advantage = jax.vmap(estimate)(trial, now, following)
-    return advantage, now + advantage
+    return Credit(advantage, now + advantage, jnp.ones_like(advantage))
 
 
 def trial_advantages(
@@ -70,8 +78,7 @@ def trial_advantages(
     """Generalised advantages over a whole trial, across the borders of its episodes.
 
     The trial is one long episode: what an episode teaches is worth the reward of the
-    following ones. Nothing comes after the trial. What is done after the end of an
-    episode that ended early changes nothing, and its advantage is 0.
+    following ones. Nothing comes after the trial.
 
     Args:
       trial: [K+1, T, E].
@@ -79,7 +86,7 @@ def trial_advantages(
       horizon: discount and trace decay.
 
     Returns:
-      `(advantages, returns)`, [K+1, T, E]; returns are those estimated of the trial.
+      `(advantages, returns)`, [K+1, T, E]; returns are value plus advantage.
     """
     life = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trial)
     never = jnp.zeros_like(life.terminated)
@@ -89,4 +96,4 @@ def trial_advantages(
         life, flat, flat, horizon.discount, horizon.trace_decay
     )
     advantage = advantage.reshape(value.shape)
-    return advantage * jax.vmap(in_first_episode)(trial), value + advantage
+    return advantage, value + advantage

@@ -15,7 +15,7 @@ from metarl_jax.memory_policies import TrialNetworks
 from metarl_jax.minibatches import MinibatchConfig, groups, minibatch_descent
 from metarl_jax.surrogates import clipped, likelihood_ratio
 from metarl_jax.task_axis import TaskAxis
-from metarl_jax.trial_credit import Credit, Horizon, trial_credit
+from metarl_jax.trial_credit import CreditFn, Horizon, trial_credit
 from metarl_jax.trust_region import TrustRegionConfig, trust_region
 from metarl_jax.types import (
     Array,
@@ -62,8 +62,10 @@ class Lesson(NamedTuple):
     """A trial, and what there is to learn from it."""
 
     trial: Rollout  # [K+1, T, E]
-    advantage: Array  # [K+1, T, E]; mean 0 and standard deviation 1 over all tasks
-    target: Array  # [K+1, T, E]; the return from each step on, in units of the scale
+    # [K+1, T, E] each, the first two over the steps of all tasks that count
+    advantage: Array  # mean 0 and standard deviation 1
+    weight: Array  # of a step for the policy: 1 on average, 0 where it does not count
+    target: Array  # the return from each step on, in units of the scale
 
 
 class PpoLesson(NamedTuple):
@@ -91,7 +93,7 @@ def trial_optimizer(
     config: TrialOuterConfig,
     horizon: Horizon,
     axis: TaskAxis,
-    credit: Credit = trial_credit,
+    credit: CreditFn = trial_credit,
 ) -> TrialOptimizer:
     """The optimiser that `config` describes.
 
@@ -110,7 +112,7 @@ def ppo(
     config: TrialProximalConfig,
     horizon: Horizon,
     axis: TaskAxis,
-    credit: Credit,
+    credit: CreditFn,
 ) -> TrialOptimizer:
     """Several epochs of clipped steps on minibatches of trials."""
 
@@ -123,7 +125,7 @@ def ppo(
         parts = {
             "policy_loss": _policy_loss(surrogate, distribution, lessons),
             "value_loss": jnp.mean(error**2),
-            "entropy": jnp.mean(distribution.entropy()),
+            "entropy": jnp.mean(lessons.weight * distribution.entropy()),
         }
         total = (
             parts["policy_loss"]
@@ -162,11 +164,12 @@ def trpo(
     config: TrialTrustRegionConfig,
     horizon: Horizon,
     axis: TaskAxis,
-    credit: Credit,
+    credit: CreditFn,
 ) -> TrialOptimizer:
     """A natural-gradient step of bounded KL; a value function is fitted beside it.
 
-    The outer loop of Duan et al. (2016), section 2.3.
+    The outer loop of Duan et al. (2016), section 2.3. KL is averaged over all steps,
+    those after the early end of an episode included.
     """
 
     def distributions(params: Params, lessons: Lesson) -> Distribution:
@@ -205,7 +208,7 @@ def _lessons(
     value_params: Params,
     horizon: Horizon,
     axis: TaskAxis,
-    credit: Credit,
+    credit: CreditFn,
     trials: Rollout,
 ) -> Lesson:
     def lesson(params: Params, trial: Rollout) -> Lesson:
@@ -213,11 +216,13 @@ def _lessons(
             features = networks.features(params, trial)
             return horizon.scale * networks.value(params, features)
 
-        advantage, returns = credit(value, trial, horizon)
-        return Lesson(trial, advantage, returns / horizon.scale)
+        advantage, returns, counts = credit(value, trial, horizon)
+        return Lesson(trial, advantage, counts, returns / horizon.scale)
 
     lessons = axis.map(lesson, value_params, trials)
-    return lessons._replace(advantage=normalized(lessons.advantage))
+    weight = lessons.weight / jnp.mean(lessons.weight)
+    advantage = normalized(lessons.advantage, weight)
+    return lessons._replace(advantage=advantage, weight=weight)
 
 
 def remaining(config: MinibatchConfig, iteration: Array) -> Array:
@@ -238,7 +243,7 @@ def _features(networks: TrialNetworks, params: Params, trials: Rollout) -> Any:
 def _policy_loss(surrogate, distribution: Distribution, lesson: Lesson) -> Array:
     trial = lesson.trial
     log_ratio = distribution.log_prob(trial.action) - trial.log_prob
-    return -jnp.mean(surrogate(log_ratio, lesson.advantage, trial))
+    return -jnp.mean(lesson.weight * surrogate(log_ratio, lesson.advantage, trial))
 
 
 _FACTORIES = {

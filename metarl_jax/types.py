@@ -82,8 +82,8 @@ class Policy(NamedTuple):
     # (params, observation, memory) -> (distribution, memory)
     apply: Callable[[Params, Array, Memory], tuple[Distribution, Memory]]
     initial_memory: Memory = ()
-    # (memory, action, reward, ended) -> memory; after each step. `ended`: the next
-    # observation is the first one of an episode
+    # (memory, action, reward, ended) -> memory; after each step. `ended`: an episode is
+    # over, or the row of it
     remember: Callable[[Memory, Array, Array, Array], Memory] = _forget
     # (params, observation) -> layer name -> its output, before the non-linearity
     activations: Callable[[Params, Array], dict[str, Array]] | None = None
@@ -110,7 +110,8 @@ class Rollout(NamedTuple):
 
     A row starts with a reset, and where an episode ends before step T the next one
     starts in the same row. Every step is thus valid data, and a row has as many
-    episodes as fit; the last of them may be cut by the end of the row.
+    episodes as fit; the last of them may be cut by the end of the row. Rows of
+    `rollouts.collect_lives` have one episode each, and nothing after it.
     Axes are [T, E], or [N, K+1, T, E] for a batch of trials.
     """
 

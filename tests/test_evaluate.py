@@ -153,7 +153,7 @@ def test_setting_without_a_value_is_refused():
         with_settings("embedding")
 
 
-@pytest.mark.parametrize("field", ["num_adaptation_steps", "num_episodes"])
+@pytest.mark.parametrize("field", ["num_adaptation_steps", "num-episodes"])
 def test_setting_that_the_evaluation_has_is_refused(field):
     option = f"--{field.replace('_', '-')} 5"
     with pytest.raises(ValueError, match=f"{field} of a test is set by {option}"):

@@ -41,7 +41,8 @@ def rewards_over_time(num_iterations, states=STATES, surprise=SURPRISES, **optio
     state, update = built(**options)
     found = []
     for key in jax.random.split(jax.random.key(3), num_iterations):
-        reward, state, _ = update(key, state, states, surprise)
+        counts = jnp.ones_like(surprise)
+        reward, state, _ = update(key, state, states, surprise, counts)
         found.append(np.asarray(reward))
     return found, state
 

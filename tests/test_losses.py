@@ -40,6 +40,18 @@ def test_normalized_advantages_have_mean_zero_and_standard_deviation_one():
     np.testing.assert_allclose(jnp.std(advantage), 1, rtol=1e-6)
 
 
+def test_advantages_are_normalized_over_those_that_count():
+    advantage = jnp.array([1.0, 2.0, 6.0, 50.0])
+    weight = jnp.array([1.0, 1.0, 1.0, 0.0]) * 4 / 3
+    counted = losses.normalized(advantage, weight)[:3]
+    np.testing.assert_allclose(counted, losses.normalized(advantage[:3]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [jnp.nan, jnp.inf])
+def test_numbers_that_are_none_stay_visible_in_normalized_advantages(number):
+    assert np.any(np.isnan(losses.normalized(jnp.array([1.0, number, 2.0]))))
+
+
 def test_constant_advantages_are_normalized_to_zero():
     np.testing.assert_array_equal(losses.normalized(jnp.ones((3, 2))), 0)
     # the mean of which is not exactly the number

@@ -17,9 +17,10 @@ import pytest
 
 import envs
 import experiments.list
-from experiments import compare, depth, evaluate, evaluator, run, trainer
+from experiments import compare, demo, depth, evaluate, evaluator, run, trainer
 from experiments.cli import Interrupted
 from experiments.experiment import build
+from experiments.run_directory import RunDirectory
 from metarl_jax.evaluation import EvaluationConfig, held_out_tasks
 from metarl_jax.training import chunk_program
 
@@ -275,6 +276,7 @@ def test_wrong_option_gets_one_line_with_the_valid_choices(arguments, said, caps
         (run, ["maml_point", "--resume", ""], "--resume"),
         (run, ["maml_point", "--run-dir="], "--run-dir"),
         (compare, ["point", "--rows", ""], "--rows"),
+        (compare, ["point", "--rows=maml", ""], "an argument"),
         (evaluate, [""], "an argument"),
     ],
 )
@@ -287,6 +289,18 @@ def test_variable_that_was_never_set_is_no_folder_and_no_default(
         f"error: {name} is empty, as a variable is that was never set: give a value, "
         "or leave it out\n"
     )
+
+
+def test_demonstration_starts_afresh_where_its_configuration_is_gone(tmp_path):
+    experiment = experiments.load("maml_point")
+    directory = RunDirectory(tmp_path)
+    directory.checkpoints.mkdir()
+    demo._prepare(directory, experiment)
+    assert directory.load() == ("maml_point", experiment)
+    assert not directory.checkpoints.exists()
+    directory.checkpoints.mkdir()
+    demo._prepare(directory, experiment)  # goes on
+    assert directory.checkpoints.exists()
 
 
 def test_command_with_a_wrong_option_says_nothing_else():

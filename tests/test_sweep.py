@@ -179,6 +179,10 @@ def test_settings_and_seeds_hold_for_all_points_and_the_rest_is_the_experiments(
         (["--grid=task_set=test,tset"], "task_set=tset: no task set 'tset'"),
         (["--num-seeds=2", "--grid=horizon=5"], "is given by --seeds"),
         (["--grid=num_seeds=1,2"], "is given by --seeds"),
+        (
+            ["--horizon=5", "--grid=environment=point,cartpole"],
+            "cannot be set for a grid over environment",
+        ),
     ],
 )
 def test_wrong_grid_is_refused_before_anything_runs(arguments, said):

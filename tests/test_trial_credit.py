@@ -4,7 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import probe
 
-from metarl_jax.trial_credit import Horizon, episode_credit, trial_advantages
+from metarl_jax.trial_credit import (
+    Horizon,
+    episode_credit,
+    trial_advantages,
+    trial_credit,
+)
 
 
 def trial(reward, terminated):
@@ -37,11 +42,12 @@ def test_advantage_without_traces_is_the_error_of_one_step_across_the_border():
     np.testing.assert_allclose(returns, value + advantage)
 
 
-def test_what_is_done_after_the_end_of_an_episode_gets_no_credit():
+def test_what_is_done_after_the_end_of_an_episode_does_not_count():
     data = trial([[1.0, 0.0], [0.0, 8.0]], [[True, False], [False, False]])
     horizon = Horizon(discount=0.5, trace_decay=1.0, length=4)
-    advantage, returns = trial_advantages(data, jnp.zeros((2, 2, 1)), horizon)
-    np.testing.assert_allclose(advantage[..., 0], [[1 + 8 / 8, 0], [8 / 2, 8]])
+    nothing = lambda trial: jnp.zeros((2, 2, 1))
+    _, returns, counts = trial_credit(nothing, data, horizon)
+    np.testing.assert_array_equal(counts[..., 0], [[1, 0], [1, 1]])
     np.testing.assert_allclose(returns[..., 0], [[1 + 8 / 8, 8 / 4], [8 / 2, 8]])
 
 
@@ -56,7 +62,8 @@ def test_credit_of_an_episode_ends_with_it_and_counts_what_was_cut_off():
     )
     value = lambda trial: trial.observation.reshape(2, 2, 1)
     horizon = Horizon(discount=0.5, trace_decay=1.0, length=2)
-    advantage, returns = episode_credit(value, data, horizon)
+    advantage, returns, counts = episode_credit(value, data, horizon)
+    assert np.all(counts)
     expected = [[1 + 0.5 * 2, 2], [3 + 0.5 * 4 + 0.25 * 60, 4 + 0.5 * 60]]
     np.testing.assert_allclose(returns[..., 0], expected)
     np.testing.assert_allclose(returns, value(data) + advantage)
