@@ -55,7 +55,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "mdp-*/rl2_fast_weights": Budget(38_400, 450, 2),
         "mdp-N10/rl2_*": Budget(25_600, 2500, 2),
         "mdp-*/rl2_*": Budget(38_400, 600, 2),
-        "gridnavi/rl2_gru": Budget(15_360, 400, 3),
+        "gridnavi/rl2_gru": Budget(15_360, 800, 3),
         "mdp-*": Budget(51_200, 400, 1, hidden_size=128),
         "*": Budget(51_200, 400, 1),
     },
@@ -120,7 +120,7 @@ _TUNED = {
     "bandit-*": _BANDIT._replace(discount=0.99),
     "mdp-N10": _MDP,
     "mdp-*": _MDP._replace(discount=0.99, final_fraction=0.25),
-    "gridnavi": Tuning(trace_decay=0.97, entropy_coefficient=0.01),
+    "gridnavi": Tuning(trace_decay=0.97, entropy_coefficient=0.1),
 }
 
 

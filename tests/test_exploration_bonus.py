@@ -33,7 +33,9 @@ SURPRISES = jnp.abs(jax.random.normal(jax.random.key(2), SHAPE))
 def built(**options):
     config = ExplorationBonusConfig(**vars(CONFIG) | options)
     bonus = exploration_bonus(config, 3, HORIZON, TaskAxis())
-    return jax.jit(bonus.init)(jax.random.key(0)), jax.jit(bonus.update)
+    all_count = jnp.ones_like(SURPRISES)
+    update = jax.jit(lambda *inputs, counts=all_count: bonus.update(*inputs, counts))
+    return jax.jit(bonus.init)(jax.random.key(0)), update
 
 
 def rewards_over_time(num_iterations, states=STATES, surprise=SURPRISES, **options):
@@ -41,8 +43,7 @@ def rewards_over_time(num_iterations, states=STATES, surprise=SURPRISES, **optio
     state, update = built(**options)
     found = []
     for key in jax.random.split(jax.random.key(3), num_iterations):
-        counts = jnp.ones_like(surprise)
-        reward, state, _ = update(key, state, states, surprise, counts)
+        reward, state, _ = update(key, state, states, surprise)
         found.append(np.asarray(reward))
     return found, state
 
@@ -69,6 +70,19 @@ def test_surprise_is_paid_in_standard_deviations_of_its_return():
         returns.append(paid + DISCOUNT * returns[-1])
     expected = np.pad(known / np.std(returns), ((0, 0), (0, 1)))
     np.testing.assert_allclose(in_a_row(reward), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("options", [NOVELTY, SURPRISE], ids=["novelty", "surprise"])
+def test_steps_that_do_not_count_are_paid_nothing_and_are_in_no_deviation(options):
+    state, update = built(**options)
+    inputs = jax.random.key(3), state, STATES, SURPRISES
+    counts = jnp.ones_like(SURPRISES).at[0, 0, 1:].set(0)
+    paid, *_ = update(*inputs, counts=counts)
+    all_paid, *_ = update(*inputs)
+    assert not np.any(paid[0, 0, 1:])
+    ratio = in_a_row(paid)[1, :-1] / in_a_row(all_paid)[1, :-1]  # of deviations
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
+    assert abs(ratio[0] - 1) > 1e-3
 
 
 def test_novelty_is_paid_for_the_step_that_led_there_and_never_for_the_last():
