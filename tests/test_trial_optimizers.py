@@ -4,12 +4,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import probe
 import pytest
 
+from metarl_jax.distributions import Categorical
+from metarl_jax.memory_policies import TrialNetworks
 from metarl_jax.minibatches import MinibatchConfig, minibatch_descent
 from metarl_jax.optimizers import adam_chain
 from metarl_jax.task_axis import TaskAxis
-from metarl_jax.trial_optimizers import TrialProximalConfig, remaining
+from metarl_jax.trial_credit import Horizon
+from metarl_jax.trial_optimizers import (
+    TrialProximalConfig,
+    TrialTrustRegionConfig,
+    remaining,
+    trial_optimizer,
+)
+from metarl_jax.types import Policy
 
 
 def squared_distance(params, entries):
@@ -78,6 +88,51 @@ def test_learning_rate_falls_to_the_final_fraction_and_stays_there():
 def test_entropy_bonus_falls_as_the_learning_rate_does(config, left):
     fractions = [remaining(config, iteration) for iteration in (0, 2, 9)]
     np.testing.assert_allclose(fractions, left, rtol=1e-6)
+
+
+DIE = TrialNetworks(
+    policy=Policy(lambda key: {"action": jnp.zeros(3)}, None),
+    init_value=lambda key: {"value": jnp.zeros(())},
+    features=lambda params, trial: trial.observation[..., 0],
+    action=lambda params, features: Categorical(
+        params["action"] + jnp.zeros((*features.shape, 3))
+    ),
+    value=lambda params, features: params["value"] + jnp.zeros(features.shape),
+)
+
+
+def logits_after(config, actions):
+    """Of a die of three sides, after an update on a trial whose first episode ends at once."""
+    rewards = np.array([[1.0, 0.0], [0.0, 8.0]])
+    trial = probe.rollout(np.zeros((2, 1)))._replace(
+        observation=jnp.zeros((2, 2, 1, 1)),
+        action=jnp.asarray(actions)[..., None],
+        log_prob=jnp.full((2, 2, 1), -jnp.log(3.0)),
+        reward=jnp.asarray(rewards)[..., None],
+        terminated=jnp.zeros((2, 2, 1), bool).at[0, 0].set(True),
+        truncated=jnp.zeros((2, 2, 1), bool),
+    )
+    trials = jax.tree.map(lambda leaf: leaf[None], trial)
+    optimizer = trial_optimizer(DIE, config, Horizon(0.5, 1.0, 4), TaskAxis())
+    params, state = optimizer.init(jax.random.key(0))
+    params, *_ = jax.jit(optimizer.update)(jax.random.key(1), params, state, trials)
+    return params["action"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrialProximalConfig(num_epochs=1, num_minibatches=1),
+        TrialTrustRegionConfig(critic=MinibatchConfig(num_minibatches=1)),
+    ],
+    ids=["ppo", "trpo"],
+)
+def test_policy_learns_nothing_from_what_is_done_after_the_end_of_an_episode(config):
+    logits = logits_after(config, [[0, 0], [1, 2]])
+    after_the_end = logits_after(config, [[0, 1], [1, 2]])
+    np.testing.assert_allclose(after_the_end, logits, rtol=1e-6)
+    other = logits_after(config, [[0, 0], [1, 0]])
+    assert np.abs(other - logits).max() > 1e-4
 
 
 def test_number_of_minibatches_that_does_not_divide_the_tasks_is_refused():
