@@ -102,7 +102,7 @@ DIE = TrialNetworks(
 
 
 def logits_after(config, actions):
-    """Of a die of three sides, after an update on a trial whose first episode ends at once."""
+    """Of a die, after an update on a trial whose first episode ends at once."""
     rewards = np.array([[1.0, 0.0], [0.0, 8.0]])
     trial = probe.rollout(np.zeros((2, 1)))._replace(
         observation=jnp.zeros((2, 2, 1, 1)),
