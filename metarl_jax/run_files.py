@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as indented JSON; a kill leaves the old file or the new one.
@@ -119,5 +117,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if hasattr(value, "__array__"):
+        import numpy as np  # commands that only show help do not wait for it
+
         return _plain(np.asarray(value).tolist())
     return value
