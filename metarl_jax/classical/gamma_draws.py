@@ -1,7 +1,7 @@
 """Draws from gamma, beta and Dirichlet distributions, all of an array at once.
 
-`jax.random` draws one number after the other on a CPU, which takes ten times as long
-(docs/performance.md).
+`jax.random` draws one number after the other on a CPU, which takes more than ten
+times as long (docs/performance.md).
 """
 
 from typing import NamedTuple
