@@ -23,6 +23,7 @@ from metarl_jax.sequence_models import (
     SnailConfig,
     TransformerConfig,
 )
+from metarl_jax.tabular_memory import Tabular
 from metarl_jax.training import TrainingConfig
 from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
 
@@ -43,6 +44,11 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n10-*/maml": Budget(4_000, 500, 3),
         "bandit-n100-*/maml": Budget(20_000, 200, 2),
         "mdp-N10/maml": Budget(20_000, 500, 2),
+        "bandit-n10-*/rl2_tabular": Budget(10_240, 300, 3),
+        "bandit-n100-*/rl2_tabular": Budget(25_600, 300, 2),
+        "bandit-*/rl2_tabular": Budget(51_200, 100, 2),
+        "mdp-N10/rl2_tabular": Budget(25_600, 400, 2),
+        "mdp-*/rl2_tabular": Budget(38_400, 200, 2),
         "bandit-n10-*/rl2_gru": Budget(10_240, 800, 3),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n10-*": Budget(10_240, 400, 2),
@@ -161,6 +167,21 @@ def rl2_gru(cell: Cell, budget: Budget) -> Learner:
     return rl2(GruConfig(budget.hidden_size), cell, budget)
 
 
+def rl2_tabular(cell: Cell, budget: Budget) -> Learner:
+    """`rl2_gru`, with a memory of few units for each pair of a state and an action."""
+    learner = rl2(GruConfig(_TABULAR_UNITS[cell.table]), cell, budget)
+    algorithm = dataclasses.replace(
+        learner.algorithm,
+        embedding_sizes=(),
+        conditioning=Tabular(),
+        head=NetworkConfig(hidden_sizes=(16,), activation="relu"),
+    )
+    return learner._replace(algorithm=algorithm)
+
+
+_TABULAR_UNITS = {"bandits": 8, "mdps": 16}
+
+
 def rl2_trpo(cell: Cell, budget: Budget) -> Learner:
     """`rl2_gru` with the outer loop of Duan et al. in place of PPO."""
     learner = rl2_gru(cell, budget)
@@ -221,6 +242,7 @@ _MAML_STAGES = {
 # agent -> (cell, budget) -> Learner; in the order of the tables
 LEARNERS: dict[str, Callable[[Cell, Budget], Learner]] = {
     "rl2_gru": rl2_gru,
+    "rl2_tabular": rl2_tabular,
     # segments make it faster on a CPU
     "rl2_fast_weights": partial(rl2, FastWeightsConfig(segment_length=20)),
     "rl2_trpo": rl2_trpo,
@@ -233,8 +255,15 @@ LEARNERS: dict[str, Callable[[Cell, Budget], Learner]] = {
 def agents(
     cell: Cell, budget: str, num_iterations: int | None = None
 ) -> dict[str, Experiment]:
-    """The `experiment` of each of `LEARNERS`, by name."""
-    return {name: experiment(cell, name, budget, num_iterations) for name in LEARNERS}
+    """The `experiment` of each of the `learners`, by name."""
+    names = learners(cell)
+    return {name: experiment(cell, name, budget, num_iterations) for name in names}
+
+
+def learners(cell: Cell) -> tuple[str, ...]:
+    """Those of `LEARNERS` that can learn in a cell; GridNavi observes coordinates."""
+    is_tabular = cell.table in _TABULAR_UNITS
+    return tuple(name for name in LEARNERS if is_tabular or name != "rl2_tabular")
 
 
 def experiment(
@@ -247,7 +276,7 @@ def experiment(
 
     Args:
       cell: what a trial is.
-      agent: one of LEARNERS.
+      agent: one of `learners`.
       budget: one of BUDGETS.
       num_iterations: in place of those of the budget.
 

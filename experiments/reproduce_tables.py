@@ -18,6 +18,7 @@ from experiments.row_folder import failure_cell, markdown
 OPTIMUM = "optimum"  # the agent whose rows hold the best that is possible
 LEARNED = (
     "rl2_gru",
+    "rl2_tabular",
     "rl2_fast_weights",
     "rl2_trpo",
     "transformer",

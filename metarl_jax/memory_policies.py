@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from gymnax.environments import spaces
 
+from metarl_jax.action_heads import action_heads
+from metarl_jax.checks import require
 from metarl_jax.conditioning import (
     ConditionedNetwork,
     Conditioning,
@@ -23,7 +26,15 @@ from metarl_jax.networks import (
     policy_network,
     value_network,
 )
-from metarl_jax.recollections import Recollection, as_input, blank, recall, remember
+from metarl_jax.recollections import (
+    Recollection,
+    as_input,
+    blank,
+    num_inputs,
+    recall,
+    remember,
+)
+from metarl_jax.tabular_memory import Tabular, tabular_memory
 from metarl_jax.types import (
     Array,
     Distribution,
@@ -42,7 +53,7 @@ class MemoryAlone:
 
 
 # how the memory enters policy and value
-HeadConditioning = MemoryAlone | Conditioning
+HeadConditioning = MemoryAlone | Tabular | Conditioning
 
 
 class TrialNetworks(NamedTuple):
@@ -80,6 +91,42 @@ def at_steps(
     )
 
 
+def trial_memory(
+    env: Environment,
+    make_model: Callable[[int], SequenceModel],
+    conditioning: HeadConditioning = MemoryAlone(),
+) -> SequenceModel:
+    """The sequence model that reads trials of an environment, as `trial_networks` says.
+
+    Args:
+      env: the environment.
+      make_model: from the number of inputs.
+      conditioning: with `Tabular`, a model for each pair of a state and an action.
+
+    Returns:
+      A `SequenceModel` with `num_inputs(env)` inputs.
+
+    Raises:
+      ValueError: if there should be one for each pair, and they cannot be counted.
+    """
+    if not isinstance(conditioning, Tabular):
+        return make_model(num_inputs(env))
+    observations, actions = env.observation_space, env.action_space
+    require(
+        isinstance(actions, spaces.Discrete) and _may_be_one_hot(observations),
+        "Tabular takes one-hot observations and discrete actions: "
+        "set another conditioning",
+    )
+    (num_states,) = observations.shape
+    return tabular_memory(
+        num_states, actions.n, make_model, conditioning.segment_length
+    )
+
+
+def _may_be_one_hot(space: Any) -> bool:
+    return len(space.shape) == 1 and np.all(space.low >= 0) and np.all(space.high <= 1)
+
+
 def trial_networks(
     env: Environment,
     model: SequenceModel,
@@ -98,7 +145,7 @@ def trial_networks(
 
     Args:
       env: the environment.
-      model: with `num_inputs(env)` inputs.
+      model: of `trial_memory`, with this conditioning.
       length: steps of a trial, (K+1) * T.
       head: network of policy and of value.
       conditioning: how the memory, as an embedding, enters the heads, which read the
@@ -156,6 +203,9 @@ def _heads(
         return _of_features_alone(action), _of_features_alone(
             value_network(space, head)
         )
+    if isinstance(conditioning, Tabular):
+        action, value = action_heads(env.action_space.n, size, head)
+        return _of_features_alone(action), _of_features_alone(value)
     how = head, conditioning, size
     return (
         conditioned_policy(env.observation_space, env.action_space, *how),

@@ -7,13 +7,15 @@ import probe
 import pytest
 from gymnax.environments import spaces
 
+import envs
 from envs.point import Point
 from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
-from metarl_jax.memory_policies import MemoryAlone, trial_networks
+from metarl_jax.memory_policies import MemoryAlone, trial_memory, trial_networks
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import SEQUENCE_MODELS, GruConfig, sequence_model
+from metarl_jax.tabular_memory import Tabular
 from metarl_jax.types import SequenceModel
 
 COUNTDOWN = probe.Countdown(horizon=4)
@@ -103,7 +105,18 @@ def test_log_probabilities_of_acting_are_those_of_the_unrolled_trial(
     head = NetworkConfig((4,) if isinstance(conditioning, Film) else ())
     networks = trial_networks(env, model, length, head, conditioning)
     task = jnp.int32(3) if env is SMALL else jnp.array([0.1, 0.2])
+    assert_acting_is_unrolling(env, networks, task)
 
+
+def test_log_probabilities_of_a_tabular_memory_are_those_of_the_unrolled_trial():
+    mdp, tasks = envs.make("tabular_mdp", num_states=3, horizon=4)
+    make_model = lambda size: sequence_model(GruConfig(8), size, 12)
+    memory = trial_memory(mdp, make_model, Tabular())
+    networks = trial_networks(mdp, memory, 12, NetworkConfig((4,)), Tabular())
+    assert_acting_is_unrolling(mdp, networks, tasks.train(jax.random.key(5)))
+
+
+def assert_acting_is_unrolling(env, networks, task):
     @jax.jit
     def both(key):
         params = networks.policy.init(jax.random.key(0))

@@ -12,7 +12,9 @@ from metarl_jax import training
 from metarl_jax.algorithms import Rl2Config, make
 from metarl_jax.classical.bandit_values import bayes_optimal_value
 from metarl_jax.conditioning import Film, Hypernetwork
+from metarl_jax.networks import NetworkConfig
 from metarl_jax.sequence_models import GruConfig
+from metarl_jax.tabular_memory import Tabular
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
 
@@ -54,10 +56,12 @@ def opposite_arms(key):
 
 
 MULTIPLYING = {"embedding_activation": "bilinear", "conditioning": Hypernetwork()}
+TABULAR = {"conditioning": Tabular(), "head": NetworkConfig((8,))}
 OPTIONS = {
     "ppo": {"outer": PPO},
     "trpo": {"outer": TRPO},
     "multiplying": {"outer": PPO} | MULTIPLYING,
+    "tabular": {"outer": PPO} | TABULAR,
 }
 
 
@@ -136,7 +140,8 @@ def test_trial_is_consecutive_episodes_of_several_lives():
         ({"num_episodes": 0}, "num_episodes must be above 0"),
         ({"discount": 1.5}, "discount must be between 0 and 1"),
         ({"trace_decay": -0.5}, "trace_decay must be between 0 and 1"),
-        ({"conditioning": Film()}, "set head.hidden_sizes"),
+        ({"conditioning": Film()}, "Film acts on hidden layers: set head.hidden_"),
+        ({"conditioning": Tabular()}, "Tabular acts on hidden layers: set head"),
     ],
 )
 def test_value_out_of_range_is_refused(options, message):

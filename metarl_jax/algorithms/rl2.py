@@ -13,10 +13,10 @@ from metarl_jax.conditioning import Film
 from metarl_jax.memory_policies import (
     HeadConditioning,
     MemoryAlone,
+    trial_memory,
     trial_networks,
 )
 from metarl_jax.networks import LINEAR, Activation, NetworkConfig
-from metarl_jax.recollections import num_inputs
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import (
     GruConfig,
@@ -24,6 +24,7 @@ from metarl_jax.sequence_models import (
     embedded,
     sequence_model,
 )
+from metarl_jax.tabular_memory import Tabular
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_credit import Horizon
 from metarl_jax.trial_optimizers import (
@@ -57,8 +58,9 @@ class Rl2Config:
         require_positive(self, "num_episodes")
         require_fraction(self, "discount", "trace_decay")
         require(
-            not isinstance(self.conditioning, Film) or self.head.hidden_sizes,
-            "Film modulates hidden layers: set head.hidden_sizes",
+            not isinstance(self.conditioning, Film | Tabular) or self.head.hidden_sizes,
+            f"{type(self.conditioning).__name__} acts on hidden layers: "
+            "set head.hidden_sizes",
         )
 
 
@@ -96,7 +98,8 @@ def rl2(env: Environment, config: Rl2Config, axis: TaskAxis) -> MetaAlgorithm:
     length = num_stages * env.horizon
     layers = NetworkConfig(config.embedding_sizes, config.embedding_activation)
     make_model = lambda size: sequence_model(config.memory, size, length)
-    model = embedded(num_inputs(env), layers, make_model)
+    make_embedded = lambda size: embedded(size, layers, make_model)
+    model = trial_memory(env, make_embedded, config.conditioning)
     networks = trial_networks(env, model, length, config.head, config.conditioning)
     horizon = Horizon(config.discount, config.trace_decay, length)
     optimizer = trial_optimizer(networks, config.outer, horizon, axis)

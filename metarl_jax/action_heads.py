@@ -1,0 +1,74 @@
+"""A policy that compares discrete actions and would know none by its name."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from gymnax.environments import spaces
+
+from metarl_jax.distributions import Categorical
+from metarl_jax.networks import LINEAR, Network, NetworkConfig, mlp, value_network
+from metarl_jax.tabular_memory import pooled
+from metarl_jax.types import Array, Key, Params
+
+
+def action_heads(
+    num_actions: int, num_features: int, config: NetworkConfig
+) -> tuple[Network, Network]:
+    """Policy and value of the features of `tabular_memory`.
+
+    The context is what all actions share, and the mean and maximum over them of what is
+    their own; the value is a network of the context. A logit is a network of what is
+    an action's own, the same network for all, to whose first layer something linear in
+    the context is added. So the policy of renamed actions is the renamed policy.
+
+    Args:
+      num_actions: A.
+      num_features: (1 + A) H.
+      config: hidden layers; there must be one.
+
+    Returns:
+      Networks that give a `Categorical` and a scalar.
+
+    References:
+      Zaheer et al., Deep Sets (2017), section 3.1, https://arxiv.org/abs/1703.06114
+    """
+    size = num_features // (1 + num_actions)
+    parts = partial(_parts, size=size)
+    vectors = lambda size: spaces.Box(-jnp.inf, jnp.inf, (size,))
+    value = value_network(vectors(3 * size), config)
+    policy = _comparison(value_network(vectors(size), config), 3 * size, config)
+    of_context = lambda apply: lambda params, inputs: apply(params, parts(inputs)[0])
+    of_both = lambda apply: lambda params, inputs: apply(params, *parts(inputs))
+    return (
+        Network(policy.init, of_both(policy.apply), of_both(policy.activations)),
+        Network(value.init, of_context(value.apply), of_context(value.activations)),
+    )
+
+
+def _comparison(score: Network, num_context: int, config: NetworkConfig) -> Network:
+    """A policy, a function of `(params, context [C], own [A, H])`."""
+    first, *others = config.linear_sizes
+    init_shift, shift = mlp(num_context, first, LINEAR)
+    unmoved = [(0.0, 0.0)] * len(others)
+
+    def init(key: Key) -> Params:
+        score_key, shift_key = jax.random.split(key)
+        return {"score": score.init(score_key), "shift": init_shift(shift_key)}
+
+    def of_each(apply, params: Params, context: Array, own: Array):
+        modulation = [(0.0, shift(params["shift"], context)), *unmoved]
+        return jax.vmap(lambda each: apply(params["score"], each, modulation))(own)
+
+    return Network(
+        init,
+        lambda *given: Categorical(of_each(score.apply, *given)),
+        partial(of_each, score.activations),
+    )
+
+
+def _parts(features: Array, size: int) -> tuple[Array, Array]:
+    """The context, [3 H], and what is each action's own, [A, H]."""
+    shared, own = jnp.split(features, [size])
+    own = own.reshape(-1, size)
+    return jnp.concatenate([shared, pooled(own)]), own

@@ -1,0 +1,182 @@
+"""A memory for each state and action: who reads what, and that names do not matter."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from probe import SMALL_MODELS, relative_error
+
+import envs
+from envs.point import Point
+from metarl_jax.algorithms import Rl2Config, make
+from metarl_jax.memory_policies import trial_memory, trial_networks
+from metarl_jax.networks import NetworkConfig
+from metarl_jax.rollouts import collect_lives
+from metarl_jax.sequence_models import (
+    FastWeightsConfig,
+    GruConfig,
+    LstmConfig,
+    TransformerConfig,
+    gru,
+    sequence_model,
+)
+from metarl_jax.tabular_memory import Tabular, tabular_memory
+from metarl_jax.task_axis import TaskAxis
+
+NUM_STATES, NUM_ACTIONS = 3, 2
+STATES = [0, 2, 1, 0, 2, 2, 2]
+ACTIONS = [None, 1, 1, 0, 1, 0, 0]  # before each step
+STARTED = [1, 0, 0, 1, 0, 0, 0]
+LENGTH = len(STATES)
+HEAD = NetworkConfig((5, 3))
+
+
+def model_of(kind, segment_length=None):
+    make_model = lambda size: sequence_model(SMALL_MODELS[kind], size, LENGTH)
+    return tabular_memory(NUM_STATES, NUM_ACTIONS, make_model, segment_length)
+
+
+def others():
+    reward = np.random.RandomState(0).normal(size=LENGTH)
+    return np.stack([reward, STARTED, np.arange(LENGTH) / LENGTH], axis=1)
+
+
+def inputs():
+    state, none = np.eye(NUM_STATES)[STATES], np.zeros((1, NUM_STATES))
+    actions = np.array([np.arange(NUM_ACTIONS) == action for action in ACTIONS])
+    last_state = np.concatenate([none, state[:-1]])
+    return jnp.concatenate([state, last_state, actions, others()], axis=1)
+
+
+def by_hand(model, params):
+    """The features of each step, from a table of memories."""
+    start = model.initial_memory, jnp.zeros(model.num_features)
+    table = {(s, a): start for s in range(NUM_STATES) for a in range(NUM_ACTIONS)}
+    shared, expected, last_state = model.initial_memory, [], None
+    read = lambda state: jnp.stack([table[state, a][1] for a in range(NUM_ACTIONS)])
+    pool = lambda rows: jnp.concatenate([rows.mean(axis=0), rows.max(axis=0)])
+    for state, action, step in zip(STATES, ACTIONS, others(), strict=True):
+        if action is not None:
+            successor = pool(read(state)) * (1 - step[1])
+            memory, _ = table[last_state, action]
+            inputs = jnp.append(step, successor)
+            features, memory = model.step(params["pair"], inputs, memory)
+            table[last_state, action] = memory, features
+        inputs = jnp.append(step, pool(read(state)))
+        features, shared = model.step(params["shared"], inputs, shared)
+        expected.append(jnp.append(features, read(state)))
+        last_state = state
+    return expected
+
+
+@pytest.mark.parametrize("kind", [GruConfig, LstmConfig, TransformerConfig])
+def test_each_pair_reads_its_own_steps_and_what_is_known_of_the_next_state(kind):
+    model = model_of(kind)
+    params = model.init(jax.random.key(0))
+    features, _ = jax.jit(model.unroll)(params, inputs(), model.initial_memory)
+    assert features.shape == (LENGTH, model.num_features)
+    num_own = model.num_features // (1 + NUM_ACTIONS)
+    one = sequence_model(SMALL_MODELS[kind], 3 + 2 * num_own, LENGTH)
+    np.testing.assert_allclose(features, by_hand(one, params), atol=1e-5)
+
+
+def test_steps_and_segments_compute_what_the_unrolled_model_does():
+    model, in_segments = model_of(GruConfig), model_of(GruConfig, segment_length=3)
+    params = model.init(jax.random.key(0))
+    memory, by_step = model.initial_memory, []
+    step = jax.jit(model.step)
+    for each in inputs():
+        features, memory = step(params, each, memory)
+        by_step.append(features)
+    unrolled, _ = model.unroll(params, inputs(), model.initial_memory)
+    np.testing.assert_allclose(unrolled, by_step, atol=1e-6)
+
+    def loss(params, model):
+        return jnp.sum(model.unroll(params, inputs(), model.initial_memory)[0] ** 2)
+
+    whole, parts = (jax.grad(loss)(params, each) for each in (model, in_segments))
+    assert relative_error(parts, whole) < 1e-6
+    assert relative_error(jax.tree.map(jnp.zeros_like, whole), whole) == 1
+
+
+def mdp_networks():
+    env, tasks = envs.make("tabular_mdp", num_states=3, num_actions=4, horizon=6)
+    memory = trial_memory(env, lambda size: gru(GruConfig(4), size, 12), Tabular())
+    return env, tasks, trial_networks(env, memory, 12, HEAD, Tabular())
+
+
+def test_policy_of_renamed_states_and_actions_is_the_renamed_policy():
+    env, tasks, networks = mdp_networks()
+    action, value = (
+        networks.policy.init(jax.random.key(0)),
+        networks.init_value(jax.random.key(1)),
+    )
+    louder = lambda params: jax.tree.map(lambda leaf: 20 * leaf + 0.1, params)
+    params = action | {"action": louder(action["action"])}
+    params |= {"value": louder(value["value"])}
+    task = tasks.train(jax.random.key(3))
+    trial = collect_lives(jax.random.key(2), env, networks.policy, params, task, 2, 2)
+    states, actions = jnp.array([2, 0, 1]), jnp.array([2, 0, 3, 1])
+    renamed = trial._replace(
+        action=actions[trial.action],
+        observation=jnp.zeros_like(trial.observation)
+        .at[..., states]
+        .set(trial.observation),
+    )
+    both = [networks.features(params, each) for each in (trial, renamed)]
+    logits, of_renamed = (networks.action(params, each).logits for each in both)
+    assert np.ptp(logits[1, -1], axis=-1).min() > 1e-3
+    np.testing.assert_allclose(of_renamed[..., actions], logits, atol=1e-4)
+    values, of_renamed = (networks.value(params, each) for each in both)
+    assert np.ptp(values) > 1e-3
+    np.testing.assert_allclose(of_renamed, values, atol=1e-4)
+
+
+def test_logit_of_an_action_depends_on_what_others_paid():
+    env, _ = envs.make("bernoulli_bandit", num_arms=4, horizon=6)
+    memory = trial_memory(env, lambda size: gru(GruConfig(4), size, 6), Tabular())
+    networks = trial_networks(env, memory, 6, HEAD, Tabular())
+    params = networks.policy.init(jax.random.key(0))
+    params["action"] = jax.tree.map(lambda leaf: 20 * leaf, params["action"])
+    task = jnp.full(4, 0.5)
+    trial = collect_lives(jax.random.key(2), env, networks.policy, params, task, 1, 1)
+    trial = trial._replace(action=jnp.zeros_like(trial.action))
+    paid = trial._replace(reward=1 - trial.reward)
+    before, after = (
+        networks.action(params, networks.features(params, each)).logits[0, -1, 0]
+        for each in (trial, paid)
+    )
+    change = np.abs(after - before)
+    assert np.all(change > 1e-5)
+    np.testing.assert_allclose(change[1:], change[1], rtol=1e-2)  # never pulled
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        Point(horizon=2),
+        envs.make("cartpole")[0],
+        envs.make("grid_navi")[0],
+    ],
+    ids=["continuous actions", "continuous observations", "coordinates"],
+)
+def test_what_cannot_be_counted_is_refused_in_one_line(env):
+    config = Rl2Config(conditioning=Tabular(), head=HEAD)
+    with pytest.raises(ValueError, match="Tabular takes one-hot observations and disc"):
+        make(env, config, TaskAxis())
+
+
+def test_memory_whose_features_hold_its_inputs_is_refused_in_one_line():
+    with pytest.raises(
+        ValueError, match="features hold its inputs: set memory to a Gr"
+    ):
+        model_of(FastWeightsConfig)
+
+
+def test_pair_of_the_first_step_is_none():
+    """Nothing was done before it, so that the table is still blank after it."""
+    model = model_of(GruConfig)
+    params = model.init(jax.random.key(0))
+    _, memory = model.step(params, inputs()[0], model.initial_memory)
+    for leaf in jax.tree.leaves((memory.pairs, memory.features)):
+        np.testing.assert_array_equal(leaf, np.zeros_like(leaf))
