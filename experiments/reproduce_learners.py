@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from experiments.experiment import Experiment
 from experiments.reproduce_cells import Cell
+from experiments.reproduce_tables import TABULAR
 from metarl_jax.algorithms import AlgorithmConfig, MamlConfig, Rl2Config
 from metarl_jax.conditioning import Hypernetwork
 from metarl_jax.evaluation import EvaluationConfig
@@ -242,7 +243,7 @@ _MAML_STAGES = {
 # agent -> (cell, budget) -> Learner; in the order of the tables
 LEARNERS: dict[str, Callable[[Cell, Budget], Learner]] = {
     "rl2_gru": rl2_gru,
-    "rl2_tabular": rl2_tabular,
+    TABULAR: rl2_tabular,
     # segments make it faster on a CPU
     "rl2_fast_weights": partial(rl2, FastWeightsConfig(segment_length=20)),
     "rl2_trpo": rl2_trpo,
@@ -263,7 +264,7 @@ def agents(
 def learners(cell: Cell) -> tuple[str, ...]:
     """Those of `LEARNERS` that can learn in a cell; GridNavi observes coordinates."""
     is_tabular = cell.table in _TABULAR_UNITS
-    return tuple(name for name in LEARNERS if is_tabular or name != "rl2_tabular")
+    return tuple(name for name in LEARNERS if is_tabular or name != TABULAR)
 
 
 def experiment(

@@ -36,6 +36,21 @@ def as_input(observation: Array, memory: Recollection, length: int) -> Array:
     return jnp.concatenate([*vectors, scalars])
 
 
+class InputParts(NamedTuple):
+    """What `as_input` joined."""
+
+    observation: Array  # [O]
+    last_observation: Array  # [O]
+    last_action: Array  # [A]
+    scalars: Array  # [3]; reward, started, share of the trial that has elapsed
+
+
+def split_input(inputs: Array, observation_size: int, action_size: int) -> InputParts:
+    """The parts of the input of a step, [D]; sizes: O and A."""
+    ends = observation_size, 2 * observation_size, 2 * observation_size + action_size
+    return InputParts(*jnp.split(inputs, ends))
+
+
 def blank(env: Environment, sequence: Memory) -> Recollection:
     """What is known before the first step; `sequence`: of the sequence model."""
     observation = jnp.zeros(math.prod(env.observation_space.shape))

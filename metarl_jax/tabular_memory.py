@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from metarl_jax.checks import require
+from metarl_jax.recollections import InputParts, split_input
 from metarl_jax.sequence_models.segments import SegmentedConfig, in_segments
 from metarl_jax.types import Array, Key, Memory, Params, SequenceModel
 
@@ -24,18 +26,10 @@ class Tabular(SegmentedConfig):
     """
 
 
-class TrialInputs(NamedTuple):
-    """The input of a step, in parts."""
-
-    state: Array  # [S], one-hot
-    last_state: Array  # [S], one-hot; 0 at first
-    last_action: Array  # [A], one-hot; 0 at first
-    others: Array  # [3]; reward, whether an episode has just started, time
-
-
 class TabularState(NamedTuple):
-    pairs: Memory  # of each pair, leaves [S * A, ...]
-    features: Array  # [S * A, H]; from when the pair was last met, 0 before
+    pairs: Memory  # of each pair, leaves [S, A, ...]
+    features: Array  # [S, A, H]; from when the pair was last met, 0 before
+    known: Array  # [S, 2 H]; of each state, `pooled` features
     shared: Memory  # of a model that reads all steps
 
 
@@ -50,7 +44,8 @@ def tabular_memory(
     The model of a pair reads the reward and the time whenever the pair was met, and
     what is known of the state that came next: mean and maximum over its actions of
     their features, or zero at the end of an episode. So it can learn rules like those
-    of temporal differences. The model of all steps reads the same of every step.
+    of temporal differences. The model of all steps reads the reward, the time and what
+    is known of the present state.
 
     Args:
       num_states: S.
@@ -65,7 +60,7 @@ def tabular_memory(
     Raises:
       ValueError: if the number of features depends on that of inputs.
     """
-    num_pairs = num_states * num_actions
+    table = num_states, num_actions
     num_features = make_model(1).num_features
     model = make_model(3 + 2 * num_features)
     require(
@@ -73,36 +68,33 @@ def tabular_memory(
         "Tabular takes no memory whose features hold its inputs: set memory to a "
         "GruConfig",
     )
-    for_each = lambda leaf: jnp.broadcast_to(leaf, (num_pairs, *jnp.shape(leaf)))
+    for_each = lambda leaf: jnp.broadcast_to(leaf, (*table, *jnp.shape(leaf)))
+    # nothing could merge the two computations in a scan
+    advance = jax.checkpoint(model.step, prevent_cse=False)
 
     def init(key: Key) -> Params:
         pair_key, shared_key = jax.random.split(key)
         return {"pair": model.init(pair_key), "shared": model.init(shared_key)}
 
-    # nothing could merge the two computations in a scan
-    advance = jax.checkpoint(model.step, prevent_cse=False)
-
     def step(params: Params, inputs: Array, memory: TabularState):
-        ends = num_states, 2 * num_states, 2 * num_states + num_actions
-        now = TrialInputs(*jnp.split(inputs, ends))
-        state = jnp.argmax(now.state)
-        pair = num_actions * jnp.argmax(now.last_state) + jnp.argmax(now.last_action)
-        pair = jnp.where(now.last_action.any(), pair, num_pairs)
-        known = pooled(memory.features[state])
-        features, of_pair = advance(
+        now = split_input(inputs, *table)
+        present, last, action = _indices(now, num_states)
+        started = now.scalars[1]
+        successor = (1 - started) * memory.known[present]
+        features, pair = advance(
             params["pair"],
-            jnp.append(now.others, (1 - now.others[1]) * known),
-            jax.tree.map(lambda leaves: leaves.at[pair].get(mode="clip"), memory.pairs),
+            jnp.append(now.scalars, successor),
+            jax.tree.map(partial(_read, index=(last, action)), memory.pairs),
         )
-        put = lambda leaves, leaf: leaves.at[pair].set(leaf, mode="drop")
-        pairs = jax.tree.map(put, memory.pairs, of_pair)
-        flat = memory.features.reshape(num_pairs, -1)
-        by_state = put(flat, features).reshape(memory.features.shape)
-        actions = by_state[state]
+        features = _write(memory.features, features, (last, action))
+        known = _write(memory.known, pooled(_read(features, last)), last)
         of_all, shared = advance(
-            params["shared"], jnp.append(now.others, pooled(actions)), memory.shared
+            params["shared"], jnp.append(now.scalars, known[present]), memory.shared
         )
-        return jnp.append(of_all, actions), TabularState(pairs, by_state, shared)
+        write = partial(_write, index=(last, action))
+        pairs = jax.tree.map(write, memory.pairs, pair)
+        memory = TabularState(pairs, features, known, shared)
+        return jnp.append(of_all, features[present]), memory
 
     def unroll(params: Params, inputs: Array, memory: TabularState):
         scanned = lambda memory, inputs: step(params, inputs, memory)[::-1]
@@ -112,7 +104,8 @@ def tabular_memory(
         init=init,
         initial_memory=TabularState(
             jax.tree.map(for_each, model.initial_memory),
-            jnp.zeros((num_states, num_actions, num_features)),
+            jnp.zeros((*table, num_features)),
+            jnp.zeros((num_states, 2 * num_features)),
             model.initial_memory,
         ),
         step=step,
@@ -126,17 +119,18 @@ def pooled(features: Array) -> Array:
     return jnp.concatenate([features.mean(axis=0), features.max(axis=0)])
 
 
-def _mask(chosen: Array, leaves: Array) -> Array:
-    """`chosen`, [P], with as many axes as leaves [P, ...]."""
-    return chosen.reshape(-1, *[1] * (leaves.ndim - 1))
+def _indices(now: InputParts, num_states: int) -> tuple[Array, Array, Array]:
+    """The state, the last one and the last action; S and 0 if there were none."""
+    last = jnp.argmax(now.last_observation)
+    were_none = now.last_action.sum() == 0
+    last = jnp.where(were_none, num_states, last)
+    return jnp.argmax(now.observation), last, jnp.argmax(now.last_action)
 
 
-def _chosen(chosen: Array, leaves: Array) -> Array:
-    """The one of leaves [P, ...] that was chosen; zero if none was."""
-    kept = jnp.where(_mask(chosen, leaves), leaves, 0)
-    return kept.sum(axis=0, dtype=leaves.dtype)
+def _read(leaves: Array, index: Any) -> Array:
+    return leaves.at[index].get(mode="clip")
 
 
-def _replaced(chosen: Array, leaves: Array, leaf: Array) -> Array:
-    """Leaves [P, ...] with another one in the place of the one that was chosen."""
-    return jnp.where(_mask(chosen, leaves), leaf, leaves)
+def _write(leaves: Array, leaf: Array, index: Any) -> Array:
+    """Nothing outside the table."""
+    return leaves.at[index].set(leaf, mode="drop")

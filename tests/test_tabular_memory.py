@@ -178,5 +178,5 @@ def test_pair_of_the_first_step_is_none():
     model = model_of(GruConfig)
     params = model.init(jax.random.key(0))
     _, memory = model.step(params, inputs()[0], model.initial_memory)
-    for leaf in jax.tree.leaves((memory.pairs, memory.features)):
+    for leaf in jax.tree.leaves((memory.pairs, memory.features, memory.known)):
         np.testing.assert_array_equal(leaf, np.zeros_like(leaf))
