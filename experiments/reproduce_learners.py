@@ -49,7 +49,9 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n100-*/rl2_tabular": Budget(25_600, 300, 2),
         "bandit-*/rl2_tabular": Budget(51_200, 100, 2),
         "mdp-N10/rl2_tabular": Budget(25_600, 400, 2),
-        "mdp-*/rl2_tabular": Budget(38_400, 200, 2),
+        "mdp-N25/rl2_tabular": Budget(38_400, 150, 2),
+        "mdp-N100/rl2_tabular": Budget(38_400, 150, 2),
+        "mdp-*/rl2_tabular": Budget(38_400, 100, 2),
         "bandit-n10-*/rl2_gru": Budget(10_240, 800, 3),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n10-*": Budget(10_240, 400, 2),
@@ -131,19 +133,15 @@ _TUNED = {
 }
 
 
-def rl2(
-    memory: SequenceConfig,
-    cell: Cell,
-    budget: Budget,
-    learning_rate: float | None = None,
-) -> Learner:
+def rl2(memory: SequenceConfig, cell: Cell, budget: Budget, **changes: Any) -> Learner:
     """RL^2 with this memory, by PPO; a trial of the cell is one life.
 
     What is reported is the sum of rewards. Most cells are learned with a discount
     nevertheless; `compare_long_mdp.py` measures what it brings in one of them.
-    `learning_rate`: in place of the tuned one.
+    `changes`: to the tuning of the cell.
     """
     tuning = _SHORT if cell.num_steps <= 10 else _matching(_TUNED, cell.name)
+    tuning = tuning._replace(**changes)
     algorithm = Rl2Config(
         num_adaptation_steps=cell.num_episodes - 1,
         memory=memory,
@@ -153,7 +151,7 @@ def rl2(
         discount=tuning.discount,
         trace_decay=tuning.trace_decay,
         outer=TrialProximalConfig(
-            learning_rate=learning_rate or tuning.learning_rate,
+            learning_rate=tuning.learning_rate,
             decay_iterations=budget.num_iterations,
             final_fraction=tuning.final_fraction,
             entropy_coefficient=tuning.entropy_coefficient,
@@ -170,7 +168,8 @@ def rl2_gru(cell: Cell, budget: Budget) -> Learner:
 
 def rl2_tabular(cell: Cell, budget: Budget) -> Learner:
     """`rl2_gru`, with a memory of few units for each pair of a state and an action."""
-    learner = rl2(GruConfig(_TABULAR_UNITS[cell.table]), cell, budget)
+    memory = GruConfig(_TABULAR_UNITS[cell.table])
+    learner = rl2(memory, cell, budget, **_matching(_TABULAR_CHANGES, cell.name))
     algorithm = dataclasses.replace(
         learner.algorithm,
         embedding_sizes=(),
@@ -181,6 +180,16 @@ def rl2_tabular(cell: Cell, budget: Budget) -> Learner:
 
 
 _TABULAR_UNITS = {"bandits": 8, "mdps": 16}
+_TABULAR_CHANGES = {
+    "bandit-*": {},
+    "mdp-N10": {},
+    "mdp-*": {
+        "discount": 0.998,
+        "entropy_coefficient": 0.1,
+        "learning_rate": 4e-3,
+        "final_fraction": 0.0,
+    },
+}
 
 
 def rl2_trpo(cell: Cell, budget: Budget) -> Learner:
