@@ -16,9 +16,9 @@ class Bandit:
     """k arms with independent rewards; the task is their mean rewards, [k].
 
     An action is an arm. An episode is `horizon` pulls and is only ever truncated. The
-    observation is the constant [1]: what the agent learns of the arms it learns from
-    its own actions and rewards. `info` has `regret`, the mean reward of the best arm
-    less that of the arm pulled.
+    observation is the constant [1], the one state one-hot: what the agent learns of the
+    arms it learns from its own actions and rewards. `info` has `regret`, the mean reward
+    of the best arm less that of the arm pulled.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class Bandit:
         sample_reward: Callable[[jax.Array, jax.Array], jax.Array],
     ):
         """Makes a bandit whose arms pay `sample_reward(key, mean)`, a scalar."""
+        self.num_states = 1
         self.horizon = horizon
         self.sample_reward = sample_reward
         self.observation_space = spaces.Box(1.0, 1.0, (1,))

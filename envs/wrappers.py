@@ -31,8 +31,9 @@ class WithNumberedTasks:
         self.observation_space = env.observation_space
         self.action_space = env.action_space
         self.horizon = env.horizon
-        if hasattr(env, "all_observations"):
-            self.all_observations = env.all_observations
+        for name in ("all_observations", "num_states"):
+            if hasattr(env, name):
+                setattr(self, name, getattr(env, name))
 
     def reset(self, key, task):
         return self._env.reset(key, task.task)

@@ -40,8 +40,8 @@ COMPARISONS = {
     "point_corners": "experiments.compare_point_corners",
     "cartpole": "experiments.compare_cartpole",
     "tabular_mdp": "experiments.compare_tabular_mdp",
-    "bandit": "experiments.compare_bandit",
     "long_mdp": "experiments.compare_long_mdp",
+    "bandit": "experiments.compare_bandit",
     "half_cheetah_velocity": "experiments.compare_half_cheetah_velocity",
 }
 

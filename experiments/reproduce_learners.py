@@ -10,6 +10,7 @@ from experiments.experiment import Experiment
 from experiments.reproduce_cells import Cell
 from experiments.reproduce_tables import TABULAR
 from metarl_jax.algorithms import AlgorithmConfig, MamlConfig, Rl2Config
+from metarl_jax.checks import require
 from metarl_jax.conditioning import Hypernetwork
 from metarl_jax.evaluation import EvaluationConfig
 from metarl_jax.losses import AdvantageConfig
@@ -92,7 +93,8 @@ class Tuning(NamedTuple):
     Bandits of 10 and 50 arms with 100 pulls were tried with 50 arms and a GRU, those of
     more pulls with 50 arms, 500 pulls and a GRU, MDPs in 10 episodes with a GRU; their
     discount in 100 episodes with fast weights, and their final fraction in 50; all with
-    iterations of the size of the budget `small`. Other memories take these values over.
+    iterations of the size of the budget `small`. Other memories take these values over,
+    but for `_TABULAR_CHANGES`, which were tried in 100 episodes.
     """
 
     trace_decay: float
@@ -291,8 +293,13 @@ def experiment(
       num_iterations: in place of those of the budget.
 
     Raises:
-      ValueError: if there is no such budget; names those that there are.
+      ValueError: if there is no such agent or budget; names those that there are.
     """
+    choices = learners(cell)
+    require(
+        agent in choices,
+        f"no agent '{agent}' in {cell.name}; choose from {', '.join(choices)}",
+    )
     size = budget_of(cell, agent, budget)
     if num_iterations is not None:
         size = dataclasses.replace(size, num_iterations=num_iterations)

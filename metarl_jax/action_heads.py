@@ -1,4 +1,4 @@
-"""A policy that compares discrete actions and would know none by its name."""
+"""Policy and value that are equivariant to permutations of discrete actions."""
 
 from functools import partial
 
@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
+from metarl_jax.checks import require
 from metarl_jax.distributions import Categorical
 from metarl_jax.networks import LINEAR, Network, NetworkConfig, mlp, value_network
 from metarl_jax.tabular_memory import pooled
@@ -20,7 +21,8 @@ def action_heads(
     The context is what all actions share, and the mean and maximum over them of what is
     their own; the value is a network of the context. A logit is a network of what is
     an action's own, the same network for all, to whose first layer something linear in
-    the context is added. So the policy of renamed actions is the renamed policy.
+    the context is added. So the policy is equivariant to permutations of actions, and
+    the value is invariant.
 
     Args:
       num_actions: A.
@@ -30,10 +32,15 @@ def action_heads(
     Returns:
       Networks that give a `Categorical` and a scalar.
 
+    Raises:
+      ValueError: if there is no hidden layer, or features are of another memory.
+
     References:
       Zaheer et al., Deep Sets (2017), section 3.1, https://arxiv.org/abs/1703.06114
     """
-    size = num_features // (1 + num_actions)
+    size, rest = divmod(num_features, 1 + num_actions)
+    require(rest == 0, "Tabular takes a memory that trial_memory made for it")
+    require(config.hidden_sizes, "Tabular acts on hidden layers: set hidden_sizes")
     parts = partial(_parts, size=size)
     vectors = lambda size: spaces.Box(-jnp.inf, jnp.inf, (size,))
     value = value_network(vectors(3 * size), config)

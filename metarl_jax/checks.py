@@ -59,6 +59,21 @@ def num_training_tasks(env: Any) -> int:
     return count
 
 
+def num_states(env: Any) -> int:
+    """How many states there are, of an environment that observes them one-hot.
+
+    Raises:
+      ValueError: if they cannot be counted, or the task is observed beside them.
+    """
+    count = getattr(env, "num_states", 0)
+    require(
+        count > 0,
+        "Tabular takes one-hot observations of a finite number of states: set "
+        "conditioning to another kind, or observe_task of the experiment to False",
+    )
+    return count
+
+
 def num_task_parameters(env: Any) -> int:
     """How many of the last entries of an observation tell the task.
 

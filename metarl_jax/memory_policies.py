@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from gymnax.environments import spaces
 
 from metarl_jax.action_heads import action_heads
-from metarl_jax.checks import require
+from metarl_jax.checks import num_states, require
 from metarl_jax.conditioning import (
     ConditionedNetwork,
     Conditioning,
@@ -52,7 +51,7 @@ class MemoryAlone:
     """Policy and value read the memory alone, in which the observation is, too."""
 
 
-# how the memory enters policy and value
+# how the memory enters policy and value; `Tabular` says what the memory is, too
 HeadConditioning = MemoryAlone | Tabular | Conditioning
 
 
@@ -95,6 +94,7 @@ def trial_memory(
     env: Environment,
     make_model: Callable[[int], SequenceModel],
     conditioning: HeadConditioning = MemoryAlone(),
+    segment_length: int | None = None,
 ) -> SequenceModel:
     """The sequence model that reads trials of an environment, as `trial_networks` says.
 
@@ -102,6 +102,7 @@ def trial_memory(
       env: the environment.
       make_model: from the number of inputs.
       conditioning: with `Tabular`, a model for each pair of a state and an action.
+      segment_length: of that; `make_model` knows it otherwise.
 
     Returns:
       A `SequenceModel` with `num_inputs(env)` inputs.
@@ -111,20 +112,13 @@ def trial_memory(
     """
     if not isinstance(conditioning, Tabular):
         return make_model(num_inputs(env))
-    observations, actions = env.observation_space, env.action_space
     require(
-        isinstance(actions, spaces.Discrete) and _may_be_one_hot(observations),
-        "Tabular takes one-hot observations and discrete actions: "
-        "set another conditioning",
+        isinstance(env.action_space, spaces.Discrete),
+        "Tabular takes discrete actions: set conditioning to another kind",
     )
-    (num_states,) = observations.shape
     return tabular_memory(
-        num_states, actions.n, make_model, conditioning.segment_length
+        num_states(env), env.action_space.n, make_model, segment_length
     )
-
-
-def _may_be_one_hot(space: Any) -> bool:
-    return len(space.shape) == 1 and np.all(space.low >= 0) and np.all(space.high <= 1)
 
 
 def trial_networks(
@@ -149,7 +143,7 @@ def trial_networks(
       length: steps of a trial, (K+1) * T.
       head: network of policy and of value.
       conditioning: how the memory, as an embedding, enters the heads, which read the
-        observation; or that they read the memory alone.
+        observation; or that they read the memory alone, as they do with `Tabular`.
 
     Returns:
       The corresponding `TrialNetworks`, whose heads are given `HeadInputs`.

@@ -10,23 +10,29 @@ import jax.numpy as jnp
 
 from metarl_jax.checks import require
 from metarl_jax.recollections import InputParts, split_input
-from metarl_jax.sequence_models.segments import SegmentedConfig, in_segments
+from metarl_jax.sequence_models.segments import in_segments
 from metarl_jax.types import Array, Key, Memory, Params, SequenceModel
 
 
 @dataclasses.dataclass(frozen=True)
-class Tabular(SegmentedConfig):
+class Tabular:
     """Each pair of a state and an action has a memory, which moves on when it is met.
 
-    For tasks whose states and actions are exchangeable, with observations that are
-    one-hot: bandits, which have one state, and random MDPs. All memories have the same
-    parameters, and so have the heads that compare actions (`action_heads.py`): the
-    policy of renamed states and actions is the renamed policy, and what is learned of
-    one pair holds for all.
+    For tasks whose states and actions are exchangeable: bandits, which have one state,
+    and random MDPs. The environment says `num_states` and observes states one-hot. All
+    memories have the same parameters, and so have the heads that compare actions
+    (`action_heads.py`): the policy is equivariant to permutations of states and
+    actions, and what is learned of one pair holds for all. Where an episode ends
+    early, the rest of its row reads like rewards of 0 in its last state.
+
+    References:
+      Kirsch et al., Introducing Symmetries to Black Box Meta Reinforcement Learning
+      (2022), for the idea, https://arxiv.org/abs/2109.10781; their memories are those
+      of the weights of a network.
     """
 
 
-class TabularState(NamedTuple):
+class TabularMemory(NamedTuple):
     pairs: Memory  # of each pair, leaves [S, A, ...]
     features: Array  # [S, A, H]; from when the pair was last met, 0 before
     known: Array  # [S, 2 H]; of each state, `pooled` features
@@ -41,16 +47,16 @@ def tabular_memory(
 ) -> SequenceModel:
     """A sequence model for each pair of a state and an action, and one for all steps.
 
-    The model of a pair reads the reward and the time whenever the pair was met, and
-    what is known of the state that came next: mean and maximum over its actions of
-    their features, or zero at the end of an episode. So it can learn rules like those
-    of temporal differences. The model of all steps reads the reward, the time and what
-    is known of the present state.
+    The model of a pair reads, whenever the pair was met, the reward, whether that was
+    the end of an episode, the time, and what is known of the state that came next: mean
+    and maximum over its actions of their features, or zero at the end of an episode. So
+    it can learn rules like those of temporal differences. The model of all steps reads
+    the same of every step, with what is known of the present state.
 
     Args:
       num_states: S.
       num_actions: A.
-      make_model: from its number of inputs.
+      make_model: from its number of inputs; the number of features must be the same.
       segment_length: as in `SegmentedConfig`.
 
     Returns:
@@ -66,7 +72,7 @@ def tabular_memory(
     require(
         model.num_features == num_features,
         "Tabular takes no memory whose features hold its inputs: set memory to a "
-        "GruConfig",
+        "GruConfig or LstmConfig",
     )
     for_each = lambda leaf: jnp.broadcast_to(leaf, (*table, *jnp.shape(leaf)))
     # nothing could merge the two computations in a scan
@@ -76,7 +82,7 @@ def tabular_memory(
         pair_key, shared_key = jax.random.split(key)
         return {"pair": model.init(pair_key), "shared": model.init(shared_key)}
 
-    def step(params: Params, inputs: Array, memory: TabularState):
+    def step(params: Params, inputs: Array, memory: TabularMemory):
         now = split_input(inputs, *table)
         present, last, action = _indices(now, num_states)
         started = now.scalars[1]
@@ -93,16 +99,16 @@ def tabular_memory(
         )
         write = partial(_write, index=(last, action))
         pairs = jax.tree.map(write, memory.pairs, pair)
-        memory = TabularState(pairs, features, known, shared)
+        memory = TabularMemory(pairs, features, known, shared)
         return jnp.append(of_all, features[present]), memory
 
-    def unroll(params: Params, inputs: Array, memory: TabularState):
+    def unroll(params: Params, inputs: Array, memory: TabularMemory):
         scanned = lambda memory, inputs: step(params, inputs, memory)[::-1]
         return jax.lax.scan(scanned, memory, inputs)[::-1]
 
     return SequenceModel(
         init=init,
-        initial_memory=TabularState(
+        initial_memory=TabularMemory(
             jax.tree.map(for_each, model.initial_memory),
             jnp.zeros((*table, num_features)),
             jnp.zeros((num_states, 2 * num_features)),

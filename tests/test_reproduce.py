@@ -110,6 +110,11 @@ def test_tables_are_kept_where_states_and_actions_can_be_counted():
     assert set(learners(CELLS["gridnavi"])) == set(LEARNERS) - {"rl2_tabular"}
 
 
+def test_agent_that_cannot_learn_in_a_cell_is_refused_with_the_choices():
+    with pytest.raises(ValueError, match="no agent 'rl2_tabular' in gridnavi; choose"):
+        experiment(CELLS["gridnavi"], "rl2_tabular", "small")
+
+
 def test_learners_are_in_the_order_of_the_tables():
     assert tuple(LEARNERS) == LEARNED
 

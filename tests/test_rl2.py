@@ -13,7 +13,7 @@ from metarl_jax.algorithms import Rl2Config, make
 from metarl_jax.classical.bandit_values import bayes_optimal_value
 from metarl_jax.conditioning import Film, Hypernetwork
 from metarl_jax.networks import NetworkConfig
-from metarl_jax.sequence_models import GruConfig
+from metarl_jax.sequence_models import GruConfig, SnailConfig
 from metarl_jax.tabular_memory import Tabular
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
@@ -142,6 +142,10 @@ def test_trial_is_consecutive_episodes_of_several_lives():
         ({"trace_decay": -0.5}, "trace_decay must be between 0 and 1"),
         ({"conditioning": Film()}, "Film acts on hidden layers: set head.hidden_"),
         ({"conditioning": Tabular()}, "Tabular acts on hidden layers: set head"),
+        (
+            TABULAR | {"memory": SnailConfig()},
+            "set memory to a GruConfig or LstmConfig",
+        ),
     ],
 )
 def test_value_out_of_range_is_refused(options, message):

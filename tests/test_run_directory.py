@@ -27,6 +27,7 @@ from metarl_jax.exploration_bonus import ExplorationBonusConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.reward_likelihoods import SquaredError, TwoValued
 from metarl_jax.sequence_models import LstmConfig
+from metarl_jax.tabular_memory import Tabular
 from metarl_jax.training import TrainingConfig
 from metarl_jax.trial_autoencoder import AutoencoderConfig
 from metarl_jax.trial_decoder import DecoderConfig
@@ -50,6 +51,7 @@ CONFIGS = [
         for make in (TaskEmbeddingConfig, partial(Rl2Config, head=NetworkConfig((4,))))
         for kind in (Concatenation(), Film(), Hypernetwork())
     ),
+    Rl2Config(conditioning=Tabular(), head=NetworkConfig((4,))),
 ]
 
 

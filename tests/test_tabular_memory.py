@@ -8,9 +8,12 @@ from probe import SMALL_MODELS, relative_error
 
 import envs
 from envs.point import Point
+from envs.wrappers import TaskInObservation, WithNumberedTasks
+from metarl_jax.action_heads import action_heads
 from metarl_jax.algorithms import Rl2Config, make
 from metarl_jax.memory_policies import trial_memory, trial_networks
 from metarl_jax.networks import NetworkConfig
+from metarl_jax.recollections import Recollection, as_input, split_input
 from metarl_jax.rollouts import collect_lives
 from metarl_jax.sequence_models import (
     FastWeightsConfig,
@@ -152,18 +155,45 @@ def test_logit_of_an_action_depends_on_what_others_paid():
 
 
 @pytest.mark.parametrize(
-    "env",
+    "env, message",
     [
-        Point(horizon=2),
-        envs.make("cartpole")[0],
-        envs.make("grid_navi")[0],
+        (Point(horizon=2), "Tabular takes discrete actions: set conditioning to ano"),
+        (envs.make("cartpole")[0], "takes one-hot observations of a finite number"),
+        (envs.make("grid_navi")[0], "takes one-hot observations of a finite number"),
+        (TaskInObservation(*envs.make("tabular_mdp")), "or observe_task .* to False"),
     ],
-    ids=["continuous actions", "continuous observations", "coordinates"],
+    ids=["continuous actions", "continuous states", "coordinates", "task"],
 )
-def test_what_cannot_be_counted_is_refused_in_one_line(env):
+def test_what_cannot_be_counted_is_refused_in_one_line(env, message):
     config = Rl2Config(conditioning=Tabular(), head=HEAD)
-    with pytest.raises(ValueError, match="Tabular takes one-hot observations and disc"):
+    with pytest.raises(ValueError, match=message):
         make(env, config, TaskAxis())
+
+
+def test_states_of_numbered_tasks_can_be_counted():
+    env = WithNumberedTasks(envs.make("tabular_mdp", num_states=3)[0], 5)
+    make(env, Rl2Config(conditioning=Tabular(), head=HEAD), TaskAxis())
+
+
+@pytest.mark.parametrize(
+    "size, head, message",
+    [
+        (5 * 4, NetworkConfig(()), "Tabular acts on hidden layers: set hidden_sizes"),
+        (5 * 4 + 1, HEAD, "takes a memory that trial_memory made for it"),
+    ],
+)
+def test_heads_of_another_memory_are_refused(size, head, message):
+    with pytest.raises(ValueError, match=message):
+        action_heads(4, size, head)
+
+
+def test_input_is_split_into_what_was_joined():
+    memory = Recollection(*jnp.split(jnp.arange(5.0), [2]), *jnp.arange(5.0, 8.0), ())
+    parts = split_input(as_input(jnp.array([8.0, 9.0]), memory, length=14), 2, 3)
+    expected = [8, 9], [0, 1], [2, 3, 4], [5, 6, 0.5]
+    jax.tree.map(
+        np.testing.assert_allclose, tuple(parts), tuple(map(np.array, expected))
+    )
 
 
 def test_memory_whose_features_hold_its_inputs_is_refused_in_one_line():

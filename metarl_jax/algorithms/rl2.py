@@ -24,6 +24,7 @@ from metarl_jax.sequence_models import (
     embedded,
     sequence_model,
 )
+from metarl_jax.sequence_models.recurrent import RecurrentConfig
 from metarl_jax.tabular_memory import Tabular
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_credit import Horizon
@@ -48,7 +49,9 @@ class Rl2Config:
     embedding_activation: Activation = "relu"
     memory: SequenceConfig = GruConfig()
     head: NetworkConfig = LINEAR  # of policy and value
-    conditioning: HeadConditioning = MemoryAlone()  # of the heads, on the memory
+    # of the heads, on the memory; with `Tabular` each pair of a state and an action has
+    # a memory, and layers before it
+    conditioning: HeadConditioning = MemoryAlone()
     discount: float = 0.99  # gamma, over the whole trial
     trace_decay: float = 0.95  # lambda of generalised advantage estimation
     outer: TrialOuterConfig = TrialProximalConfig()
@@ -61,6 +64,11 @@ class Rl2Config:
             not isinstance(self.conditioning, Film | Tabular) or self.head.hidden_sizes,
             f"{type(self.conditioning).__name__} acts on hidden layers: "
             "set head.hidden_sizes",
+        )
+        require(
+            not isinstance(self.conditioning, Tabular)
+            or isinstance(self.memory, RecurrentConfig),
+            "Tabular takes a recurrent memory: set memory to a GruConfig or LstmConfig",
         )
 
 
@@ -93,13 +101,16 @@ def rl2(env: Environment, config: Rl2Config, axis: TaskAxis) -> MetaAlgorithm:
       the same with `conditioning` a `Hypernetwork`, https://arxiv.org/abs/2309.14970
       Mishra et al., A Simple Neural Attentive Meta-Learner (2018), the same with
       another memory, https://arxiv.org/abs/1707.03141
+      Kirsch et al., Introducing Symmetries to Black Box Meta Reinforcement Learning
+      (2022), for the idea of `Tabular`, https://arxiv.org/abs/2109.10781
     """
     num_stages = config.num_adaptation_steps + 1
     length = num_stages * env.horizon
     layers = NetworkConfig(config.embedding_sizes, config.embedding_activation)
     make_model = lambda size: sequence_model(config.memory, size, length)
     make_embedded = lambda size: embedded(size, layers, make_model)
-    model = trial_memory(env, make_embedded, config.conditioning)
+    segment_length = getattr(config.memory, "segment_length", None)
+    model = trial_memory(env, make_embedded, config.conditioning, segment_length)
     networks = trial_networks(env, model, length, config.head, config.conditioning)
     horizon = Horizon(config.discount, config.trace_decay, length)
     optimizer = trial_optimizer(networks, config.outer, horizon, axis)
