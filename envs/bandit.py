@@ -17,8 +17,8 @@ class Bandit:
 
     An action is an arm. An episode is `horizon` pulls and is only ever truncated. The
     observation is the constant [1], the one state one-hot: what the agent learns of the
-    arms it learns from its own actions and rewards. `info` has `regret`, the mean reward
-    of the best arm less that of the arm pulled.
+    arms it learns from its own actions and rewards. `info` has `regret`, the mean
+    reward of the best arm less that of the arm pulled.
     """
 
     def __init__(
