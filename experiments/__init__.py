@@ -29,6 +29,7 @@ EXPERIMENTS = {
     "pearl_half_cheetah_velocity": "experiments.pearl_half_cheetah_velocity",
     "rl2_bernoulli_bandit": "experiments.rl2_bernoulli_bandit",
     "rl2_grid_navi": "experiments.rl2_grid_navi",
+    "rl2_tabular_mdp": "experiments.rl2_tabular_mdp",
     "task_embedding_point": "experiments.task_embedding_point",
     "varibad_grid_navi": "experiments.varibad_grid_navi",
     "hyperx_grid_navi": "experiments.hyperx_grid_navi",
