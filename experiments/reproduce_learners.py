@@ -50,7 +50,7 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "bandit-n100-*/rl2_tabular": Budget(25_600, 300, 2),
         "bandit-*/rl2_tabular": Budget(51_200, 100, 2),
         "mdp-N10/rl2_tabular": Budget(25_600, 400, 2),
-        "mdp-*/rl2_tabular": Budget(38_400, 120, 2),
+        "mdp-*/rl2_tabular": Budget(38_400, 80, 2),
         "bandit-n10-*/rl2_gru": Budget(10_240, 800, 3),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n10-*": Budget(10_240, 400, 2),
@@ -185,7 +185,7 @@ _TABULAR_CHANGES = {
     "mdp-N10": {},
     "mdp-*": {
         "discount": 0.998,
-        "entropy_coefficient": 0.1,
+        "entropy_coefficient": 0.04,
         "learning_rate": 4e-3,
     },
 }
