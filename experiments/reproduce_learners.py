@@ -185,7 +185,8 @@ _TABULAR_CHANGES = {
     "mdp-N10": {},
     "mdp-*": {
         "discount": 0.998,
-        "entropy_coefficient": 0.04,
+        "entropy_coefficient": 0.1,
+        "final_fraction": 0.2,
         "learning_rate": 4e-3,
     },
 }

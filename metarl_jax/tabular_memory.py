@@ -66,7 +66,6 @@ def tabular_memory(
     Raises:
       ValueError: if the number of features depends on that of inputs.
     """
-    table = num_states, num_actions
     num_features = make_model(1).num_features
     model = make_model(3 + 2 * num_features)
     require(
@@ -74,7 +73,6 @@ def tabular_memory(
         "Tabular takes no memory whose features hold its inputs: set memory to a "
         "GruConfig or LstmConfig",
     )
-    for_each = lambda leaf: jnp.broadcast_to(leaf, (*table, *jnp.shape(leaf)))
     # nothing could merge the two computations in a scan
     advance = jax.checkpoint(model.step, prevent_cse=False)
 
@@ -83,24 +81,8 @@ def tabular_memory(
         return {"pair": model.init(pair_key), "shared": model.init(shared_key)}
 
     def step(params: Params, inputs: Array, memory: TabularMemory):
-        now = split_input(inputs, *table)
-        present, last, action = _indices(now, num_states)
-        started = now.scalars[1]
-        successor = (1 - started) * memory.known[present]
-        features, pair = advance(
-            params["pair"],
-            jnp.append(now.scalars, successor),
-            jax.tree.map(partial(_read, index=(last, action)), memory.pairs),
-        )
-        features = _write(memory.features, features, (last, action))
-        known = _write(memory.known, pooled(_read(features, last)), last)
-        of_all, shared = advance(
-            params["shared"], jnp.append(now.scalars, known[present]), memory.shared
-        )
-        write = partial(_write, index=(last, action))
-        pairs = jax.tree.map(write, memory.pairs, pair)
-        memory = TabularMemory(pairs, features, known, shared)
-        return jnp.append(of_all, features[present]), memory
+        now = split_input(inputs, num_states, num_actions)
+        return _live_on(advance, params, now, memory)
 
     def unroll(params: Params, inputs: Array, memory: TabularMemory):
         scanned = lambda memory, inputs: step(params, inputs, memory)[::-1]
@@ -108,16 +90,45 @@ def tabular_memory(
 
     return SequenceModel(
         init=init,
-        initial_memory=TabularMemory(
-            jax.tree.map(for_each, model.initial_memory),
-            jnp.zeros((*table, num_features)),
-            jnp.zeros((num_states, 2 * num_features)),
-            model.initial_memory,
-        ),
+        initial_memory=_blank(model, num_states, num_actions),
         step=step,
         unroll=in_segments(unroll, segment_length),
         num_features=(1 + num_actions) * num_features,
     )
+
+
+def _blank(model: SequenceModel, num_states: int, num_actions: int) -> TabularMemory:
+    table = num_states, num_actions
+    for_each = lambda leaf: jnp.broadcast_to(leaf, (*table, *jnp.shape(leaf)))
+    return TabularMemory(
+        pairs=jax.tree.map(for_each, model.initial_memory),
+        features=jnp.zeros((*table, model.num_features)),
+        known=jnp.zeros((num_states, 2 * model.num_features)),
+        shared=model.initial_memory,
+    )
+
+
+def _live_on(
+    advance: Callable, params: Params, now: InputParts, memory: TabularMemory
+) -> tuple[Array, TabularMemory]:
+    """`step` of the table; `advance`: that of the model of a pair, and of all steps."""
+    present, last, action = _indices(now, num_states=len(memory.known))
+    read = partial(_read, index=(last, action))
+    write = partial(_write, index=(last, action))
+    started = now.scalars[1]
+    features, pair = advance(
+        params["pair"],
+        jnp.append(now.scalars, (1 - started) * memory.known[present]),
+        jax.tree.map(read, memory.pairs),
+    )
+    features = write(memory.features, features)
+    known = _write(memory.known, pooled(_read(features, last)), last)
+    of_all, shared = advance(
+        params["shared"], jnp.append(now.scalars, known[present]), memory.shared
+    )
+    pairs = jax.tree.map(write, memory.pairs, pair)
+    memory = TabularMemory(pairs, features, known, shared)
+    return jnp.append(of_all, features[present]), memory
 
 
 def pooled(features: Array) -> Array:
