@@ -32,7 +32,7 @@ def learning_curve(iterations: Sequence[int], returns: np.ndarray) -> Figure:
         line = axes.plot(iterations, returns[..., k].mean(0), label=_stage_name(k))[0]
         low, high = returns[..., k].min(0), returns[..., k].max(0)
         axes.fill_between(iterations, low, high, color=line.get_color(), alpha=0.2)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
