@@ -11,7 +11,9 @@ have a field `time` that counts the steps of the episode, and register it in
 is registered.
 
 A family with few observations may list them: `env.all_observations()` is each that
-`step` can return just once, [C, ...]. `grid_navi` does.
+`step` can return just once, [C, ...]. `grid_navi` does. One with a finite number of
+states may say how many: `env.num_states`, S, of which an observation is one, one-hot,
+[S]. Bandits and `tabular_mdp` do.
 """
 
 import difflib
