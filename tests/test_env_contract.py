@@ -231,6 +231,21 @@ def test_spaces_hold_along_random_actions(name):
     assert jnp.isfinite(steps.reward).all()
 
 
+COUNTED = {"bernoulli_bandit": 1, "gaussian_bandit": 1, "tabular_mdp": 10}
+
+
+@every_environment
+def test_states_that_are_counted_are_observed_one_hot(name):
+    env, _ = made(name)
+    assert getattr(env, "num_states", 0) == COUNTED.get(name, 0)
+    if name in COUNTED:
+        observation = vmapped_trajectory(name).observation
+        assert observation.shape == (num_lanes(name), STEPS, COUNTED[name])
+        np.testing.assert_array_equal(np.sort(observation)[..., -1], 1)
+        np.testing.assert_array_equal(observation.sum(axis=-1), 1)
+        assert np.all(observation.sum(axis=(0, 1)) > 0)  # each is met
+
+
 @every_environment
 def test_vmap_over_tasks_equals_a_loop(name):
     """Of most robots, equals a batch that has the same task in all lanes."""
