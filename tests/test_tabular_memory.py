@@ -91,13 +91,15 @@ def test_steps_and_segments_compute_what_the_unrolled_model_does():
     for each in inputs():
         features, memory = step(params, each, memory)
         by_step.append(features)
-    unrolled, _ = model.unroll(params, inputs(), model.initial_memory)
+    unrolled, _ = jax.jit(model.unroll)(params, inputs(), model.initial_memory)
     np.testing.assert_allclose(unrolled, by_step, atol=1e-6)
 
-    def loss(params, model):
-        return jnp.sum(model.unroll(params, inputs(), model.initial_memory)[0] ** 2)
+    def gradient(model):
+        sequence, start = inputs(), model.initial_memory
+        loss = lambda params: jnp.sum(model.unroll(params, sequence, start)[0] ** 2)
+        return jax.jit(jax.grad(loss))(params)
 
-    whole, parts = (jax.grad(loss)(params, each) for each in (model, in_segments))
+    whole, parts = gradient(model), gradient(in_segments)
     assert relative_error(parts, whole) < 1e-6
     assert relative_error(jax.tree.map(jnp.zeros_like, whole), whole) == 1
 
@@ -110,45 +112,48 @@ def mdp_networks():
 
 def test_policy_of_renamed_states_and_actions_is_the_renamed_policy():
     env, tasks, networks = mdp_networks()
-    action, value = (
-        networks.policy.init(jax.random.key(0)),
-        networks.init_value(jax.random.key(1)),
-    )
-    louder = lambda params: jax.tree.map(lambda leaf: 20 * leaf + 0.1, params)
-    params = action | {"action": louder(action["action"])}
-    params |= {"value": louder(value["value"])}
-    task = tasks.train(jax.random.key(3))
-    trial = collect_lives(jax.random.key(2), env, networks.policy, params, task, 2, 2)
     states, actions = jnp.array([2, 0, 1]), jnp.array([2, 0, 3, 1])
-    renamed = trial._replace(
-        action=actions[trial.action],
-        observation=jnp.zeros_like(trial.observation)
-        .at[..., states]
-        .set(trial.observation),
-    )
-    both = [networks.features(params, each) for each in (trial, renamed)]
-    logits, of_renamed = (networks.action(params, each).logits for each in both)
+    louder = lambda params: jax.tree.map(lambda leaf: 20 * leaf + 0.1, params)
+
+    def renamed(trial):
+        observation = jnp.zeros_like(trial.observation)
+        observation = observation.at[..., states].set(trial.observation)
+        return trial._replace(action=actions[trial.action], observation=observation)
+
+    @jax.jit
+    def of_both(init_key, value_key, task_key, key):
+        params = networks.policy.init(init_key) | networks.init_value(value_key)
+        params |= {name: louder(params[name]) for name in ("action", "value")}
+        task = tasks.train(task_key)
+        trial = collect_lives(key, env, networks.policy, params, task, 2, 2)
+        features = [networks.features(params, each) for each in (trial, renamed(trial))]
+        logits = [networks.action(params, each).logits for each in features]
+        return logits, [networks.value(params, each) for each in features]
+
+    (logits, of_renamed), values = of_both(*jax.random.split(jax.random.key(0), 4))
     assert np.ptp(logits[1, -1], axis=-1).min() > 1e-3
     np.testing.assert_allclose(of_renamed[..., actions], logits, atol=1e-4)
-    values, of_renamed = (networks.value(params, each) for each in both)
-    assert np.ptp(values) > 1e-3
-    np.testing.assert_allclose(of_renamed, values, atol=1e-4)
+    assert np.ptp(values[0]) > 1e-3
+    np.testing.assert_allclose(values[1], values[0], atol=1e-4)
 
 
 def test_logit_of_an_action_depends_on_what_others_paid():
     env, _ = envs.make("bernoulli_bandit", num_arms=4, horizon=6)
     memory = trial_memory(env, lambda size: gru(GruConfig(4), size, 6), Tabular())
     networks = trial_networks(env, memory, 6, HEAD, Tabular())
-    params = networks.policy.init(jax.random.key(0))
-    params["action"] = jax.tree.map(lambda leaf: 20 * leaf, params["action"])
-    task = jnp.full(4, 0.5)
-    trial = collect_lives(jax.random.key(2), env, networks.policy, params, task, 1, 1)
-    trial = trial._replace(action=jnp.zeros_like(trial.action))
-    paid = trial._replace(reward=1 - trial.reward)
-    before, after = (
-        networks.action(params, networks.features(params, each)).logits[0, -1, 0]
-        for each in (trial, paid)
-    )
+
+    @jax.jit
+    def last_logits(init_key, key):
+        params = networks.policy.init(init_key)
+        params["action"] = jax.tree.map(lambda leaf: 4 * leaf, params["action"])
+        task = jnp.full(4, 0.5)
+        trial = collect_lives(key, env, networks.policy, params, task, 1, 1)
+        trial = trial._replace(action=jnp.zeros_like(trial.action))
+        both = trial, trial._replace(reward=1 - trial.reward)
+        features = [networks.features(params, each) for each in both]
+        return [networks.action(params, each).logits[0, -1, 0] for each in features]
+
+    before, after = last_logits(*jax.random.split(jax.random.key(0)))
     change = np.abs(after - before)
     assert np.all(change > 1e-5)
     np.testing.assert_allclose(change[1:], change[1], rtol=1e-2)  # never pulled
