@@ -9,7 +9,6 @@ from gymnax.environments import spaces
 from metarl_jax.checks import require
 from metarl_jax.distributions import Categorical
 from metarl_jax.networks import LINEAR, Network, NetworkConfig, mlp, value_network
-from metarl_jax.tabular_memory import pooled
 from metarl_jax.types import Array, Key, Params
 
 
@@ -26,7 +25,7 @@ def action_heads(
 
     Args:
       num_actions: A.
-      num_features: (1 + A) H.
+      num_features: (3 + A) H.
       config: hidden layers; there must be one.
 
     Returns:
@@ -38,7 +37,7 @@ def action_heads(
     References:
       Zaheer et al., Deep Sets (2017), section 3.1, https://arxiv.org/abs/1703.06114
     """
-    size, rest = divmod(num_features, 1 + num_actions)
+    size, rest = divmod(num_features, 3 + num_actions)
     require(rest == 0, "Tabular takes a memory that trial_memory made for it")
     require(config.hidden_sizes, "Tabular acts on hidden layers: set hidden_sizes")
     parts = partial(_parts, size=size)
@@ -76,6 +75,5 @@ def _comparison(score: Network, num_context: int, config: NetworkConfig) -> Netw
 
 def _parts(features: Array, size: int) -> tuple[Array, Array]:
     """The context, [3 H], and what is each action's own, [A, H]."""
-    shared, own = jnp.split(features, [size])
-    own = own.reshape(-1, size)
-    return jnp.concatenate([shared, pooled(own)]), own
+    context, own = jnp.split(features, [3 * size])
+    return context, own.reshape(-1, size)

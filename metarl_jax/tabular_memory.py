@@ -35,7 +35,7 @@ class Tabular:
 class TabularMemory(NamedTuple):
     pairs: Memory  # of each pair, leaves [S, A, ...]
     features: Array  # [S, A, H]; from when the pair was last met, 0 before
-    known: Array  # [S, 2 H]; of each state, `pooled` features
+    known: Array  # [S, 2 H]; mean and maximum of features over actions
     shared: Memory  # of a model that reads all steps
 
 
@@ -61,7 +61,8 @@ def tabular_memory(
 
     Returns:
       A `SequenceModel` with `num_inputs(env)` inputs. Its features are those of the
-      model of all steps and of each action in the present state, [1 + A, H], flat.
+      model of all steps, what is known of the present state, and the features of each
+      of its actions: [H], [2 H] and [A, H], flat.
 
     Raises:
       ValueError: if the number of features depends on that of inputs.
@@ -93,7 +94,7 @@ def tabular_memory(
         initial_memory=_blank(model, num_states, num_actions),
         step=step,
         unroll=in_segments(unroll, segment_length),
-        num_features=(1 + num_actions) * num_features,
+        num_features=(3 + num_actions) * num_features,
     )
 
 
@@ -122,16 +123,17 @@ def _live_on(
         jax.tree.map(read, memory.pairs),
     )
     features = write(memory.features, features)
-    known = _write(memory.known, pooled(_read(features, last)), last)
+    known = _write(memory.known, _pooled(_read(features, last)), last)
     of_all, shared = advance(
         params["shared"], jnp.append(now.scalars, known[present]), memory.shared
     )
     pairs = jax.tree.map(write, memory.pairs, pair)
     memory = TabularMemory(pairs, features, known, shared)
-    return jnp.append(of_all, features[present]), memory
+    parts = of_all, known[present], features[present].reshape(-1)
+    return jnp.concatenate(parts), memory
 
 
-def pooled(features: Array) -> Array:
+def _pooled(features: Array) -> Array:
     """Mean and maximum over actions, [2 H], of features [A, H]."""
     return jnp.concatenate([features.mean(axis=0), features.max(axis=0)])
 

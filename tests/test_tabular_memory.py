@@ -65,9 +65,10 @@ def by_hand(model, params):
             inputs = jnp.append(step, successor)
             features, memory = model.step(params["pair"], inputs, memory)
             table[last_state, action] = memory, features
-        inputs = jnp.append(step, pool(read(state)))
+        known = pool(read(state))
+        inputs = jnp.append(step, known)
         features, shared = model.step(params["shared"], inputs, shared)
-        expected.append(jnp.append(features, read(state)))
+        expected.append(jnp.concatenate([features, known, read(state).reshape(-1)]))
         last_state = state
     return expected
 
@@ -78,7 +79,7 @@ def test_each_pair_reads_its_own_steps_and_what_is_known_of_the_next_state(kind)
     params = model.init(jax.random.key(0))
     features, _ = jax.jit(model.unroll)(params, inputs(), model.initial_memory)
     assert features.shape == (LENGTH, model.num_features)
-    num_own = model.num_features // (1 + NUM_ACTIONS)
+    num_own = model.num_features // (3 + NUM_ACTIONS)
     one = sequence_model(SMALL_MODELS[kind], 3 + 2 * num_own, LENGTH)
     np.testing.assert_allclose(features, by_hand(one, params), atol=1e-5)
 
@@ -183,8 +184,8 @@ def test_states_of_numbered_tasks_can_be_counted():
 @pytest.mark.parametrize(
     "size, head, message",
     [
-        (5 * 4, NetworkConfig(()), "Tabular acts on hidden layers: set hidden_sizes"),
-        (5 * 4 + 1, HEAD, "takes a memory that trial_memory made for it"),
+        (7 * 4, NetworkConfig(()), "Tabular acts on hidden layers: set hidden_sizes"),
+        (7 * 4 + 1, HEAD, "takes a memory that trial_memory made for it"),
     ],
 )
 def test_heads_of_another_memory_are_refused(size, head, message):
