@@ -320,6 +320,31 @@ def experiment(
     )
 
 
+def with_one_seed(
+    cell: Cell,
+    agent: str,
+    description: str,
+    num_tasks: int,
+    num_iterations: int | None = None,
+) -> Experiment:
+    """The `experiment` of the budget `small` with one seed, to be run by its own name.
+
+    Args:
+      cell: what a trial is.
+      agent: one of `learners`.
+      description: one line.
+      num_tasks: of its evaluation.
+      num_iterations: in place of those of the budget.
+    """
+    row = experiment(cell, agent, "small", num_iterations)
+    return dataclasses.replace(
+        row,
+        description=description,
+        training=dataclasses.replace(row.training, num_seeds=1),
+        evaluation=dataclasses.replace(row.evaluation, num_tasks=num_tasks),
+    )
+
+
 def budget_of(cell: Cell, agent: str, budget: str) -> Budget:
     """The first entry of a budget that matches.
 
