@@ -35,6 +35,7 @@ class Tabular:
 class TabularMemory(NamedTuple):
     pairs: Memory  # of each pair, leaves [S, A, ...]
     features: Array  # [S, A, H]; from when the pair was last met, 0 before
+    count: Array  # [S, A]; how often the pair was met
     known: Array  # [S, 2 H]; mean and maximum of features over actions
     shared: Memory  # of a model that reads all steps
 
@@ -48,10 +49,12 @@ def tabular_memory(
     """A sequence model for each pair of a state and an action, and one for all steps.
 
     The model of a pair reads, whenever the pair was met, the reward, whether that was
-    the end of an episode, the time, and what is known of the state that came next: mean
-    and maximum over its actions of their features, or zero at the end of an episode. So
-    it can learn rules like those of temporal differences. The model of all steps reads
-    the same of every step, with what is known of the present state.
+    the end of an episode, the time, how often the pair was met, and what is known of
+    the state that came next: mean and maximum over its actions of their features, or
+    zero at the end of an episode. So it can learn rules like those of temporal
+    differences, with steps that fall with the number of times: the count is in
+    logarithms, of which a sigmoid makes a fraction 1 / (1 + n). The model of all steps
+    reads the same of every step, with what is known of the present state.
 
     Args:
       num_states: S.
@@ -68,7 +71,7 @@ def tabular_memory(
       ValueError: if the number of features depends on that of inputs.
     """
     num_features = make_model(1).num_features
-    model = make_model(3 + 2 * num_features)
+    model = make_model(4 + 2 * num_features)
     require(
         model.num_features == num_features,
         "Tabular takes no memory whose features hold its inputs: set memory to a "
@@ -104,6 +107,7 @@ def _blank(model: SequenceModel, num_states: int, num_actions: int) -> TabularMe
     return TabularMemory(
         pairs=jax.tree.map(for_each, model.initial_memory),
         features=jnp.zeros((*table, model.num_features)),
+        count=jnp.zeros(table),
         known=jnp.zeros((num_states, 2 * model.num_features)),
         shared=model.initial_memory,
     )
@@ -117,18 +121,21 @@ def _live_on(
     read = partial(_read, index=(last, action))
     write = partial(_write, index=(last, action))
     started = now.scalars[1]
+    count = read(memory.count) + 1
+    event = jnp.append(now.scalars, jnp.log(count))
     features, pair = advance(
         params["pair"],
-        jnp.append(now.scalars, (1 - started) * memory.known[present]),
+        jnp.append(event, (1 - started) * memory.known[present]),
         jax.tree.map(read, memory.pairs),
     )
     features = write(memory.features, features)
     known = _write(memory.known, _pooled(_read(features, last)), last)
     of_all, shared = advance(
-        params["shared"], jnp.append(now.scalars, known[present]), memory.shared
+        params["shared"], jnp.append(event, known[present]), memory.shared
     )
     pairs = jax.tree.map(write, memory.pairs, pair)
-    memory = TabularMemory(pairs, features, known, shared)
+    count = write(memory.count, count)
+    memory = TabularMemory(pairs, features, count, known, shared)
     parts = of_all, known[present], features[present].reshape(-1)
     return jnp.concatenate(parts), memory
 

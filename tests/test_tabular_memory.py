@@ -1,5 +1,7 @@
 """A memory for each state and action: who reads what, and that names do not matter."""
 
+import collections
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,18 +57,21 @@ def by_hand(model, params):
     """The features of each step, from a table of memories."""
     start = model.initial_memory, jnp.zeros(model.num_features)
     table = {(s, a): start for s in range(NUM_STATES) for a in range(NUM_ACTIONS)}
+    counts = collections.Counter()
     shared, expected, last_state = model.initial_memory, [], None
     read = lambda state: jnp.stack([table[state, a][1] for a in range(NUM_ACTIONS)])
     pool = lambda rows: jnp.concatenate([rows.mean(axis=0), rows.max(axis=0)])
     for state, action, step in zip(STATES, ACTIONS, others(), strict=True):
+        counts[last_state, action] += 1
+        event = jnp.append(step, jnp.log(counts[last_state, action]))
         if action is not None:
             successor = pool(read(state)) * (1 - step[1])
             memory, _ = table[last_state, action]
-            inputs = jnp.append(step, successor)
+            inputs = jnp.append(event, successor)
             features, memory = model.step(params["pair"], inputs, memory)
             table[last_state, action] = memory, features
         known = pool(read(state))
-        inputs = jnp.append(step, known)
+        inputs = jnp.append(event, known)
         features, shared = model.step(params["shared"], inputs, shared)
         expected.append(jnp.concatenate([features, known, read(state).reshape(-1)]))
         last_state = state
@@ -80,7 +85,7 @@ def test_each_pair_reads_its_own_steps_and_what_is_known_of_the_next_state(kind)
     features, _ = jax.jit(model.unroll)(params, inputs(), model.initial_memory)
     assert features.shape == (LENGTH, model.num_features)
     num_own = model.num_features // (3 + NUM_ACTIONS)
-    one = sequence_model(SMALL_MODELS[kind], 3 + 2 * num_own, LENGTH)
+    one = sequence_model(SMALL_MODELS[kind], 4 + 2 * num_own, LENGTH)
     np.testing.assert_allclose(features, by_hand(one, params), atol=1e-5)
 
 
@@ -214,5 +219,6 @@ def test_pair_of_the_first_step_is_none():
     model = model_of(GruConfig)
     params = model.init(jax.random.key(0))
     _, memory = model.step(params, inputs()[0], model.initial_memory)
-    for leaf in jax.tree.leaves((memory.pairs, memory.features, memory.known)):
+    table = memory.pairs, memory.features, memory.count, memory.known
+    for leaf in jax.tree.leaves(table):
         np.testing.assert_array_equal(leaf, np.zeros_like(leaf))
