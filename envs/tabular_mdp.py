@@ -20,13 +20,15 @@ class MdpTask(NamedTuple):
 class MdpState(NamedTuple):
     index: jax.Array  # []; the number of the current state
     time: jax.Array  # []
+    regret: jax.Array  # [T, S, A]; of an action at each time
 
 
 class TabularMdp:
     """A finite MDP that starts in state 0 and is observed one-hot, [S].
 
     The reward is the mean reward of the state and action plus Gaussian noise. Nothing
-    is terminal: every episode has `horizon` steps.
+    is terminal: every episode has `horizon` steps. `info` has `regret`, how much less
+    the action is worth than the best one, when all that follows is done at best.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class TabularMdp:
         self.action_space = spaces.Discrete(num_actions)
 
     def reset(self, key, task):
-        state = MdpState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+        regret = _regret(task, self.horizon)
+        state = MdpState(jnp.int32(0), jnp.int32(0), regret)
         return self._observe(state), state
 
     def step(self, key, state, action, task):
@@ -53,13 +56,26 @@ class TabularMdp:
         if self.reward_noise:
             reward += self.reward_noise * jax.random.normal(noise_key)
         index = jax.random.categorical(next_key, jnp.log(probability))
-        state = MdpState(index, state.time + 1)
+        info = {"regret": state.regret[state.time, state.index, action]}
+        state = state._replace(index=index, time=state.time + 1)
         terminated = jnp.array(False)
         truncated = state.time >= self.horizon
-        return self._observe(state), state, reward, terminated, truncated, {}
+        return self._observe(state), state, reward, terminated, truncated, info
 
     def _observe(self, state):
         return jax.nn.one_hot(state.index, self.num_states)
+
+
+def _regret(task: MdpTask, horizon: int) -> jax.Array:
+    """What is lost by an action against the best one at each time, [T, S, A]."""
+
+    def step(following, _):
+        value = task.reward + task.transition @ following
+        best = jnp.max(value, axis=-1)
+        return best, best[:, None] - value
+
+    end = jnp.zeros(task.reward.shape[0])
+    return jax.lax.scan(step, end, length=horizon, reverse=True)[1]
 
 
 def make(

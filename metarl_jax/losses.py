@@ -6,6 +6,7 @@ their code, so that long episodes weigh more than short ones.
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -62,18 +63,27 @@ def advantages(config: AdvantageConfig) -> AdvantageFn:
     return estimate
 
 
-def normalized(advantage: Array, weight: Array | float = 1.0) -> Array:
-    """Shifts to mean 0 and scales to standard deviation 1 over all axes.
+def normalized(
+    advantage: Array,
+    weight: Array | float = 1.0,
+    axis: int | tuple[int, ...] | None = None,
+) -> Array:
+    """Shifts to mean 0 and scales to standard deviation 1.
 
-    All are 0 where they differ by no more than rounding.
+    All are 0 where they differ by no more than rounding, or none counts.
 
     Args:
       advantage: any shape.
-      weight: how much each counts in mean and deviation, 1 on average.
+      weight: how much each counts in mean and deviation.
+      axis: over which; None: all.
     """
-    centered = advantage - jnp.mean(weight * advantage)
-    deviation = jnp.sqrt(jnp.mean(weight * centered**2))
-    equal = deviation <= _ROUNDING * jnp.max(jnp.abs(advantage))
+    weight = jnp.broadcast_to(weight, advantage.shape)
+    average = partial(jnp.mean, axis=axis, keepdims=True)
+    total = average(weight)
+    mean = lambda values: average(weight * values) / jnp.where(total == 0, 1.0, total)
+    centered = advantage - mean(advantage)
+    deviation = jnp.sqrt(mean(centered**2))
+    equal = deviation <= _ROUNDING * jnp.max(jnp.abs(advantage), axis, keepdims=True)
     return jnp.where(equal, 0.0, centered / (deviation + 1e-8))
 
 

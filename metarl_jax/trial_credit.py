@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from metarl_jax.checks import require
+from metarl_jax.losses import normalized
 from metarl_jax.returns import generalized_advantages
 from metarl_jax.rollouts import in_first_episode
 from metarl_jax.types import Array, Rollout
@@ -36,6 +38,37 @@ class Credit(NamedTuple):
 # (values of the observations of a trial: [K+1, T, E] -> [K+1, T, E], trial, horizon)
 CreditFn = Callable[[Callable[[Rollout], Array], Rollout, Horizon], Credit]
 
+CreditName = Literal["reward", "regret"]
+
+# over what advantages [N, K+1, T, E] are normalised: all steps of all trials together,
+# or tasks and episodes, at each step of the trial apart
+NormalizedOver = Literal["trials", "tasks"]
+_AXES: dict[NormalizedOver, tuple[int, ...] | None] = {"trials": None, "tasks": (0, 3)}
+
+
+def normalized_advantages(
+    advantage: Array, weight: Array, over: NormalizedOver
+) -> Array:
+    """Advantages of which those that count have mean 0 and standard deviation 1.
+
+    Over tasks, what a critic gets wrong for all of them at a step falls away, and late
+    steps, of which less depends, weigh as much as early ones.
+
+    Args:
+      advantage: [N, K+1, T, E].
+      weight: how much each counts, [N, K+1, T, E].
+      over: what is normalised together.
+
+    Raises:
+      ValueError: if it is over tasks, and there is one life of one task.
+    """
+    require(
+        over == "trials" or advantage.shape[0] * advantage.shape[-1] > 1,
+        "normalized_over tasks compares them: set num_tasks to 2 or more, or "
+        "normalized_over to trials",
+    )
+    return normalized(advantage, weight, _AXES[over])
+
 
 def trial_credit(
     value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
@@ -46,6 +79,37 @@ def trial_credit(
     """
     counts = jax.vmap(in_first_episode)(trial).astype(float)
     return Credit(*trial_advantages(trial, value(trial), horizon), counts)
+
+
+def regret_credit(
+    value: Callable[[Rollout], Array], trial: Rollout, horizon: Horizon
+) -> Credit:
+    """`trial_credit` for what is lost against the best action in the task.
+
+    A trial pays K + 1 times the best return of an episode, less its regret: in
+    expectation the two are learned alike, but the regret has no noise of rewards, and
+    what is luck of a task or of a transition falls away. It takes an environment that
+    knows what is best, in training only: the agent sees rewards.
+
+    Args:
+      value: as in `CreditFn`, of minus the regret.
+      trial: [K+1, T, E]; `metrics` has `regret`, how much less the action is worth than
+        the best one when all that follows is done at best, in units of reward.
+      horizon: how far a trial looks ahead.
+
+    Raises:
+      ValueError: if there is no `regret`.
+
+    References:
+      Kakade and Langford, Approximately Optimal Approximate Reinforcement Learning
+      (2002), lemma 6.1, for the sum; Ng, Harada and Russell, Policy Invariance under
+      Reward Transformations (1999), for rewards less differences of values.
+    """
+    require(
+        "regret" in trial.metrics,
+        "the environment says no regret: set credit to reward",
+    )
+    return trial_credit(value, trial._replace(reward=-trial.metrics["regret"]), horizon)
 
 
 def episode_credit(
@@ -97,3 +161,6 @@ def trial_advantages(
     )
     advantage = advantage.reshape(value.shape)
     return advantage, value + advantage
+
+
+CREDITS: dict[CreditName, CreditFn] = {"reward": trial_credit, "regret": regret_credit}

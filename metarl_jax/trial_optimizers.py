@@ -10,12 +10,17 @@ import jax.numpy as jnp
 import optax
 
 from metarl_jax.checks import require_not_negative, require_positive
-from metarl_jax.losses import normalized
 from metarl_jax.memory_policies import TrialNetworks
 from metarl_jax.minibatches import MinibatchConfig, groups, minibatch_descent
 from metarl_jax.surrogates import clipped, likelihood_ratio
 from metarl_jax.task_axis import TaskAxis
-from metarl_jax.trial_credit import CreditFn, Horizon, trial_credit
+from metarl_jax.trial_credit import (
+    CreditFn,
+    Horizon,
+    NormalizedOver,
+    normalized_advantages,
+    trial_credit,
+)
 from metarl_jax.trust_region import TrustRegionConfig, trust_region
 from metarl_jax.types import (
     Array,
@@ -41,6 +46,7 @@ class TrialProximalConfig(MinibatchConfig):
     value_coefficient: float = 0.5
     # of a bonus for entropy; falls as the learning rate does
     entropy_coefficient: float = 0.01
+    normalized_over: NormalizedOver = "trials"
 
     def __post_init__(self):
         super().__post_init__()
@@ -53,6 +59,7 @@ class TrialTrustRegionConfig(TrustRegionConfig):
     """TRPO on whole trials, and a value function with a memory of its own."""
 
     critic: MinibatchConfig = MinibatchConfig()
+    normalized_over: NormalizedOver = "trials"
 
 
 TrialOuterConfig = TrialProximalConfig | TrialTrustRegionConfig
@@ -62,10 +69,14 @@ class Lesson(NamedTuple):
     """A trial, and what there is to learn from it."""
 
     trial: Rollout  # [K+1, T, E]
-    # [K+1, T, E] each, the first two over the steps of all tasks that count
-    advantage: Array  # mean 0 and standard deviation 1
-    weight: Array  # of a step for the policy: 1 on average, 0 where it does not count
+    # [K+1, T, E] each
+    advantage: Array  # see `normalized_advantages`
+    weight: Array  # of a step for the policy: 0 where it does not count, 1 on average
     target: Array  # the return from each step on, in units of the scale
+
+
+# (parameters of the value function, trials [N, K+1, T, E]) -> their lessons
+LessonsFn = Callable[[Params, Rollout], Lesson]
 
 
 class PpoLesson(NamedTuple):
@@ -102,17 +113,19 @@ def trial_optimizer(
       config: of the optimiser.
       horizon: how far a trial looks ahead.
       axis: how to go over tasks.
-      credit: what an action is credited with; `trial_credit` or `episode_credit`.
+      credit: what an action is credited with; `trial_credit` or another.
     """
-    return _FACTORIES[type(config)](networks, config, horizon, axis, credit)
+    lessons_of = partial(
+        _lessons, networks, horizon, axis, credit, config.normalized_over
+    )
+    return _FACTORIES[type(config)](networks, config, lessons_of, axis)
 
 
 def ppo(
     networks: TrialNetworks,
     config: TrialProximalConfig,
-    horizon: Horizon,
+    lessons_of: LessonsFn,
     axis: TaskAxis,
-    credit: CreditFn,
 ) -> TrialOptimizer:
     """Several epochs of clipped steps on minibatches of trials."""
 
@@ -142,7 +155,7 @@ def ppo(
         return params, PpoState(descent.init(params), jnp.int32(0))
 
     def update(key: Key, params: Params, state: PpoState, trials: Rollout):
-        lessons = _lessons(networks, params, horizon, axis, credit, trials)
+        lessons = lessons_of(params, trials)
         coefficient = config.entropy_coefficient * remaining(config, state.iteration)
         batch = PpoLesson(lessons, jnp.full(len(trials.reward), coefficient))
         params, optimizer_state, metrics = descent.update(
@@ -162,9 +175,8 @@ class TrustRegionState(NamedTuple):
 def trpo(
     networks: TrialNetworks,
     config: TrialTrustRegionConfig,
-    horizon: Horizon,
+    lessons_of: LessonsFn,
     axis: TaskAxis,
-    credit: CreditFn,
 ) -> TrialOptimizer:
     """A natural-gradient step of bounded KL; a value function is fitted beside it.
 
@@ -193,7 +205,7 @@ def trpo(
         return networks.policy.init(policy_key), state
 
     def update(key: Key, params: Params, state: TrustRegionState, trials: Rollout):
-        lessons = _lessons(networks, state.value_params, horizon, axis, credit, trials)
+        lessons = lessons_of(state.value_params, trials)
         grouped = groups(lessons, axis.num_devices)
         params, _, metrics = policy_optimizer.update(params, (), grouped)
         *state, value_metrics = critic.update(key, *state, lessons)
@@ -205,10 +217,11 @@ def trpo(
 
 def _lessons(
     networks: TrialNetworks,
-    value_params: Params,
     horizon: Horizon,
     axis: TaskAxis,
     credit: CreditFn,
+    over: NormalizedOver,
+    value_params: Params,
     trials: Rollout,
 ) -> Lesson:
     def lesson(params: Params, trial: Rollout) -> Lesson:
@@ -221,7 +234,7 @@ def _lessons(
 
     lessons = axis.map(lesson, value_params, trials)
     weight = lessons.weight / jnp.mean(lessons.weight)
-    advantage = normalized(lessons.advantage, weight)
+    advantage = normalized_advantages(lessons.advantage, weight, over)
     return lessons._replace(advantage=advantage, weight=weight)
 
 

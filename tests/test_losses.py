@@ -52,6 +52,22 @@ def test_numbers_that_are_none_stay_visible_in_normalized_advantages(number):
     assert np.any(np.isnan(losses.normalized(jnp.array([1.0, number, 2.0]))))
 
 
+def test_advantages_normalized_over_an_axis_are_those_of_each_slice():
+    advantage = jnp.array([[1.0, 2.0, 5.0], [300.0, 100.0, 0.0]])
+    weight = jnp.array([[1.0, 1.0, 0.0], [1.0, 2.0, 1.0]])
+    together = losses.normalized(advantage, weight, axis=1)
+    apart = [losses.normalized(*each) for each in zip(advantage, weight, strict=True)]
+    np.testing.assert_allclose(together, apart, rtol=1e-6)
+    np.testing.assert_allclose(together[0, :2], [-1, 1], rtol=1e-6)
+
+
+def test_advantages_of_which_none_counts_are_normalized_to_finite_numbers():
+    weight = jnp.array([[0.0, 0.0], [1.0, 1.0]])
+    normalized = losses.normalized(jnp.array([[1.0, 2.0], [3.0, 5.0]]), weight, axis=1)
+    assert np.all(np.isfinite(normalized))
+    np.testing.assert_allclose(normalized[1], [-1, 1], rtol=1e-6)
+
+
 def test_constant_advantages_are_normalized_to_zero():
     np.testing.assert_array_equal(losses.normalized(jnp.ones((3, 2))), 0)
     # the mean of which is not exactly the number

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs import tabular_mdp
+from metarl_jax.exact import optimal_action_values
 
 DRAWS = 5000
 
@@ -31,7 +32,8 @@ def steps(reward_noise):
     """Draws of the step from state 1 by action 2 of a random task."""
     env, tasks = tabular_mdp.make(4, 3, horizon=2, reward_noise=reward_noise)
     task = tasks.train(jax.random.key(1))
-    state = tabular_mdp.MdpState(jnp.array(1), jnp.array(0))
+    _, state = env.reset(jax.random.key(1), task)
+    state = state._replace(index=jnp.array(1))
     step = lambda key: env.step(key, state, jnp.array(2), task)
     keys = jax.random.split(jax.random.key(2), DRAWS)
     return task, jax.jit(jax.vmap(step))(keys)
@@ -48,6 +50,23 @@ def test_next_states_and_rewards_follow_the_task():
 def test_rewards_without_noise_are_the_mean_rewards():
     task, (_, _, reward, *_) = steps(reward_noise=0.0)
     np.testing.assert_array_equal(reward, np.full(DRAWS, task.reward[1, 2]))
+
+
+def test_regret_is_what_an_action_loses_against_an_optimal_policy():
+    env, tasks = tabular_mdp.make(4, 3, horizon=3)
+    task = tasks.train(jax.random.key(0))
+    values = optimal_action_values(task, env.horizon)
+    assert np.ptp(values, axis=(0, 2)).min() > 0.1
+
+    def regret(time, index, action):
+        _, state = env.reset(jax.random.key(1), task)
+        state = state._replace(index=index, time=time)
+        return env.step(jax.random.key(2), state, action, task)[-1]["regret"]
+
+    places = jnp.stack(jnp.indices(values.shape), axis=-1).reshape(-1, 3)
+    regrets = jax.jit(jax.vmap(lambda place: regret(*place)))(places)
+    expected = values.max(axis=-1, keepdims=True) - values
+    np.testing.assert_allclose(regrets.reshape(values.shape), expected, atol=1e-5)
 
 
 def test_episode_starts_in_state_zero_and_ends_only_at_the_horizon():

@@ -3,10 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 import probe
+import pytest
 
 from metarl_jax.trial_credit import (
     Horizon,
     episode_credit,
+    normalized_advantages,
+    regret_credit,
     trial_advantages,
     trial_credit,
 )
@@ -72,3 +75,45 @@ def test_credit_of_an_episode_ends_with_it_and_counts_what_was_cut_off():
 def test_scale_is_the_return_of_constant_rewards():
     np.testing.assert_allclose(Horizon(0.5, 1.0, 3).scale, 1.75)
     np.testing.assert_allclose(Horizon(1.0, 1.0, 7).scale, 7.0)
+
+
+def test_advantages_over_tasks_do_not_see_what_is_common_to_them_at_a_step():
+    random = np.random.RandomState(0)
+    advantage = random.normal(size=(5, 2, 3, 2))
+    weight = np.ones_like(advantage)
+    common, scale = random.normal(size=(2, 2, 3))[..., None]
+    of = lambda advantage: normalized_advantages(advantage, weight, "tasks")
+    normalized = of(advantage)
+    np.testing.assert_allclose(normalized.mean(axis=(0, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(normalized.std(axis=(0, 3)), 1, rtol=1e-6)
+    changed = common + np.exp(scale) * advantage
+    np.testing.assert_allclose(of(changed), normalized, atol=1e-5)
+    together = normalized_advantages(changed, weight, "trials")
+    assert abs(together.mean()) < 1e-6 and abs(together.std() - 1) < 1e-6
+    assert np.abs(together - normalized).max() > 0.1
+
+
+def test_advantages_of_a_single_life_over_tasks_are_refused():
+    one = np.ones((1, 2, 3, 1))
+    with pytest.raises(ValueError, match="set num_tasks to 2 or more, or normalized_o"):
+        normalized_advantages(one, one, "tasks")
+    assert not normalized_advantages(one, one, "trials").any()
+
+
+def test_regret_is_credited_in_place_of_rewards():
+    data = trial([[1.0, 0.0], [0.0, 8.0]], [[False, False], [False, False]])
+    regret = jnp.array([[0.5, 0.0], [2.0, 1.0]])[..., None]
+    horizon = Horizon(discount=0.5, trace_decay=0.9, length=4)
+    value = lambda trial: jnp.array([[10.0, 20.0], [30.0, 40.0]])[..., None]
+    credit = regret_credit(value, data._replace(metrics={"regret": regret}), horizon)
+    expected = trial_credit(value, data._replace(reward=-regret), horizon)
+    for ours, theirs in zip(credit, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    rewarded = trial_credit(value, data, horizon)
+    assert np.abs(credit.advantage - rewarded.advantage).max() > 1
+
+
+def test_credit_for_a_regret_that_is_unknown_is_refused():
+    data = trial([[1.0, 0.0], [0.0, 8.0]], [[False, False], [False, False]])
+    with pytest.raises(ValueError, match="says no regret: set credit to reward"):
+        regret_credit(lambda trial: trial.reward, data, Horizon(0.5, 1.0, 4))

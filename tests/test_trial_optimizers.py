@@ -135,6 +135,19 @@ def test_policy_learns_nothing_from_what_is_done_after_the_end_of_an_episode(con
     assert np.abs(other - logits).max() > 1e-4
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrialProximalConfig(num_minibatches=1, normalized_over="tasks"),
+        TrialTrustRegionConfig(normalized_over="tasks"),
+    ],
+    ids=["ppo", "trpo"],
+)
+def test_advantages_are_normalized_over_what_is_configured(config):
+    with pytest.raises(ValueError, match="set num_tasks to 2 or more"):
+        logits_after(config, [[0, 0], [1, 2]])
+
+
 def test_number_of_minibatches_that_does_not_divide_the_tasks_is_refused():
     with pytest.raises(ValueError, match="num_minibatches must divide the 6 tasks"):
         descend(MinibatchConfig(num_minibatches=4), jnp.arange(6.0))

@@ -27,7 +27,7 @@ from metarl_jax.sequence_models import (
 from metarl_jax.sequence_models.recurrent import RecurrentConfig
 from metarl_jax.tabular_memory import Tabular
 from metarl_jax.task_axis import TaskAxis
-from metarl_jax.trial_credit import Horizon
+from metarl_jax.trial_credit import CREDITS, CreditName, Horizon
 from metarl_jax.trial_optimizers import (
     TrialOuterConfig,
     TrialProximalConfig,
@@ -54,6 +54,7 @@ class Rl2Config:
     conditioning: HeadConditioning = MemoryAlone()
     discount: float = 0.99  # gamma, over the whole trial
     trace_decay: float = 0.95  # lambda of generalised advantage estimation
+    credit: CreditName = "reward"  # of an action; see `regret_credit`
     outer: TrialOuterConfig = TrialProximalConfig()
 
     def __post_init__(self):
@@ -113,7 +114,8 @@ def rl2(env: Environment, config: Rl2Config, axis: TaskAxis) -> MetaAlgorithm:
     model = trial_memory(env, make_embedded, config.conditioning, segment_length)
     networks = trial_networks(env, model, length, config.head, config.conditioning)
     horizon = Horizon(config.discount, config.trace_decay, length)
-    optimizer = trial_optimizer(networks, config.outer, horizon, axis)
+    credit = CREDITS[config.credit]
+    optimizer = trial_optimizer(networks, config.outer, horizon, axis, credit)
 
     def adapt(key: Key, params: Params, task: Task) -> Rollout:
         return collect_lives(
