@@ -27,6 +27,7 @@ from metarl_jax.sequence_models import (
 )
 from metarl_jax.tabular_memory import Tabular
 from metarl_jax.training import TrainingConfig
+from metarl_jax.trial_credit import CreditName, NormalizedOver
 from metarl_jax.trial_optimizers import TrialProximalConfig, TrialTrustRegionConfig
 
 
@@ -48,9 +49,9 @@ BUDGETS: dict[str, dict[str, Budget]] = {
         "mdp-N10/maml": Budget(20_000, 500, 2),
         "bandit-n10-*/rl2_tabular": Budget(10_240, 300, 3),
         "bandit-n100-*/rl2_tabular": Budget(25_600, 300, 2),
-        "bandit-*/rl2_tabular": Budget(51_200, 100, 2),
+        "bandit-*/rl2_tabular": Budget(51_200, 150, 2),
         "mdp-N10/rl2_tabular": Budget(25_600, 400, 2),
-        "mdp-*/rl2_tabular": Budget(38_400, 80, 2),
+        "mdp-*/rl2_tabular": Budget(38_400, 150, 2),
         "bandit-n10-*/rl2_gru": Budget(10_240, 800, 3),
         "bandit-n10-*/snail": Budget(5_120, 400, 2),
         "bandit-n10-*": Budget(10_240, 400, 2),
@@ -92,7 +93,8 @@ class Tuning(NamedTuple):
     more pulls with 50 arms, 500 pulls and a GRU, MDPs in 10 episodes with a GRU; their
     discount in 100 episodes with fast weights, and their final fraction in 50; all with
     iterations of the size of the budget `small`. Other memories take these values over,
-    but for `_TABULAR_CHANGES`, which were tried in 100 episodes.
+    but for `_TABULAR_CHANGES`, which were tried in 100 episodes and in 10 arms with 500
+    pulls.
     """
 
     trace_decay: float
@@ -105,6 +107,8 @@ class Tuning(NamedTuple):
     value_coefficient: float = 0.5
     embedding_activation: Activation = "relu"
     conditioning: HeadConditioning = MemoryAlone()
+    credit: CreditName = "reward"
+    normalized_over: NormalizedOver = "trials"
 
 
 _SHORT = Tuning(trace_decay=0.8, entropy_coefficient=0.003)  # trials of ten steps
@@ -150,12 +154,14 @@ def rl2(memory: SequenceConfig, cell: Cell, budget: Budget, **changes: Any) -> L
         conditioning=tuning.conditioning,
         discount=tuning.discount,
         trace_decay=tuning.trace_decay,
+        credit=tuning.credit,
         outer=TrialProximalConfig(
             learning_rate=tuning.learning_rate,
             decay_iterations=budget.num_iterations,
             final_fraction=tuning.final_fraction,
             entropy_coefficient=tuning.entropy_coefficient,
             value_coefficient=tuning.value_coefficient,
+            normalized_over=tuning.normalized_over,
         ),
     )
     return Learner({}, algorithm)
@@ -180,15 +186,18 @@ def rl2_tabular(cell: Cell, budget: Budget) -> Learner:
 
 
 _TABULAR_UNITS = {"bandits": 8, "mdps": 16}
+# what is credited has so little noise that it needs no bootstrapping
+_REGRET = {
+    "credit": "regret",
+    "normalized_over": "tasks",
+    "discount": 0.99,
+    "trace_decay": 1.0,
+}
 _TABULAR_CHANGES = {
-    "bandit-*": {},
-    "mdp-N10": {},
-    "mdp-*": {
-        "discount": 0.998,
-        "entropy_coefficient": 0.1,
-        "final_fraction": 0.2,
-        "learning_rate": 4e-3,
-    },
+    "bandit-n10-*": {},
+    "bandit-*": _REGRET,
+    "mdp-N10": _REGRET,
+    "mdp-*": _REGRET | {"entropy_coefficient": 0.1, "final_fraction": 0.2},
 }
 
 
