@@ -23,7 +23,7 @@ from experiments.row_folder import (
     write_table,
 )
 from experiments.run_directory import RunDirectory
-from experiments.trainer import train
+from experiments.trainer import check_unchanged, train
 from metarl_jax import platform, plots
 from metarl_jax.run_files import replace_file, write_json
 from metarl_jax.run_logs import CSV_NAME, read_metrics
@@ -177,7 +177,11 @@ def train_and_measure(
 
     Returns:
       Environment steps and seconds of training one seed, and the process's memory.
+
+    Raises:
+      ValueError: if that checkpoint is of other settings.
     """
+    check_unchanged(directory, name, experiment)
     path = directory.path / "measured.json"
     with _measured(path):
         train(directory, name, experiment, name)

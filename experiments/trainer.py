@@ -1,5 +1,6 @@
 """Training as the host sees it: progress, logs, checkpoints, interruption."""
 
+import json
 import math
 import signal
 import time
@@ -101,6 +102,25 @@ def check_resumable(directory: RunDirectory, experiment: Experiment) -> None:
         f"{done} or more, not {total}",
     )
     restore(directory, build(experiment), experiment)
+
+
+def check_unchanged(directory: RunDirectory, name: str, experiment: Experiment) -> None:
+    """Checks that the newest checkpoint, if any, is of the very same settings.
+
+    It may be of others where a process still ended when its folder was made anew.
+
+    Raises:
+      ValueError: if it is not.
+    """
+    checkpoints = Checkpoints(directory.checkpoints)
+    if checkpoints.latest() is None:
+        return
+    planned = json.loads(json.dumps(document(name, experiment)))
+    require(
+        checkpoints.config() in (None, planned),
+        f"{directory.checkpoints} has a checkpoint of other settings: remove "
+        f"{directory.path}",
+    )
 
 
 def draw_learning_curve(directory: RunDirectory) -> None:

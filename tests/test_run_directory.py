@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from types import SimpleNamespace
 
+import jax.numpy as jnp
 import pytest
 
 import experiments
@@ -13,14 +14,16 @@ from experiments import run, trainer
 from experiments.evaluator import evaluate
 from experiments.experiment import oracle_of
 from experiments.row_folder import RowFolder
-from experiments.run_directory import RunDirectory
-from experiments.trainer import check_resumable
+from experiments.row_results import train_and_measure
+from experiments.run_directory import RunDirectory, document
+from experiments.trainer import check_resumable, check_unchanged
 from metarl_jax.algorithms import (
     ALGORITHMS,
     Rl2Config,
     TaskEmbeddingConfig,
     VaribadConfig,
 )
+from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.conditioning import Concatenation, Film, Hypernetwork
 from metarl_jax.embedding_sources import LearnedTable, TrueTask
 from metarl_jax.exploration_bonus import ExplorationBonusConfig
@@ -159,6 +162,19 @@ def test_run_does_not_go_on_with_another_problem(tmp_path, field):
     said = f"was run with {field} .*, not .*: leave that as it was, or start another"
     with pytest.raises(ValueError, match=said):
         check_resumable(directory, wanted)
+
+
+def test_row_does_not_go_on_from_a_checkpoint_of_other_settings(tmp_path):
+    directory, experiment = RunDirectory(tmp_path), experiments.load("maml_point")
+    outer = dataclasses.replace(experiment.algorithm.outer, learning_rate=0.5)
+    algorithm = dataclasses.replace(experiment.algorithm, outer=outer)
+    other = dataclasses.replace(experiment, algorithm=algorithm)
+    check_unchanged(directory, "row", other)
+    config = document("row", experiment)
+    Checkpoints(directory.checkpoints).save(1, {"x": jnp.zeros(2)}, config)
+    check_unchanged(directory, "row", experiment)
+    with pytest.raises(ValueError, match="a checkpoint of other settings: remove"):
+        train_and_measure(directory, "row", other)
 
 
 @pytest.mark.parametrize("field", ["environment_options", "training.seed"])
