@@ -42,6 +42,7 @@ COMPARISONS = {
     "cartpole": "experiments.compare_cartpole",
     "tabular_mdp": "experiments.compare_tabular_mdp",
     "long_mdp": "experiments.compare_long_mdp",
+    "regret": "experiments.compare_regret",
     "bandit": "experiments.compare_bandit",
     "half_cheetah_velocity": "experiments.compare_half_cheetah_velocity",
 }

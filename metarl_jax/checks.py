@@ -1,5 +1,6 @@
 """Checks of what is configured, in the one place where its values enter."""
 
+from collections.abc import Iterable
 from typing import Any, get_args
 
 
@@ -28,6 +29,13 @@ def require_fraction(config: Any, *fields: str) -> None:
     for field in fields:
         value = getattr(config, field)
         require(0 <= value <= 1, f"{field} must be between 0 and 1, not {value}")
+
+
+def require_one_of(config: Any, field: str, choices: Iterable[str]) -> None:
+    """Raises ValueError if this field of `config` is none of the choices."""
+    value = getattr(config, field)
+    known = tuple(choices)
+    require(value in known, f"{field} must be one of {', '.join(known)}, not {value}")
 
 
 def require_seeds(first: int, count: int = 1) -> None:

@@ -18,7 +18,12 @@ from metarl_jax.adaptation import (
     rematerialized,
     step_sizes,
 )
-from metarl_jax.checks import require, require_positive
+from metarl_jax.checks import (
+    require,
+    require_not_negative,
+    require_one_of,
+    require_positive,
+)
 from metarl_jax.losses import AdvantageConfig
 from metarl_jax.networks import NetworkConfig
 from metarl_jax.optimizers import (
@@ -69,17 +74,12 @@ class InnerConfig:
     network: NetworkConfig = NetworkConfig()
 
     def __post_init__(self):
-        steps = self.num_adaptation_steps
-        require(steps >= 0, f"num_adaptation_steps must be 0 or more, not {steps}")
+        require_not_negative(self, "num_adaptation_steps")
         require_positive(self, "num_episodes", "inner_updates")
         sizes = self.inner_step_sizes
         positive = bool(sizes) and all(0 < size < math.inf for size in sizes)
         require(positive, f"inner_step_sizes must be above 0 each, not {sizes}")
-        require(
-            self.inner_surrogate in SURROGATES,
-            f"inner_surrogate must be one of {', '.join(SURROGATES)}, not "
-            f"{self.inner_surrogate}",
-        )
+        require_one_of(self, "inner_surrogate", SURROGATES)
         _check_options(self.inner_surrogate, self.inner_surrogate_options)
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from metarl_jax.baselines import BASELINES, BaselineName
-from metarl_jax.checks import require, require_fraction
+from metarl_jax.checks import require_fraction, require_one_of
 from metarl_jax.returns import generalized_advantages
 from metarl_jax.rollouts import episode_step
 from metarl_jax.surrogates import Surrogate
@@ -41,9 +41,7 @@ class AdvantageConfig:
     weigh_by_discount: bool = False  # see `discount_weighted`
 
     def __post_init__(self):
-        known = ", ".join(BASELINES)
-        message = f"baseline must be one of {known}, not {self.baseline}"
-        require(self.baseline in BASELINES, message)
+        require_one_of(self, "baseline", BASELINES)
         require_fraction(self, "discount", "trace_decay")
 
 

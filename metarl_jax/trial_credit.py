@@ -43,7 +43,10 @@ CreditName = Literal["reward", "regret"]
 # over what advantages [N, K+1, T, E] are normalised: all steps of all trials together,
 # or tasks and episodes, at each step of the trial apart
 NormalizedOver = Literal["trials", "tasks"]
-_AXES: dict[NormalizedOver, tuple[int, ...] | None] = {"trials": None, "tasks": (0, 3)}
+NORMALIZATION_AXES: dict[NormalizedOver, tuple[int, ...] | None] = {
+    "trials": None,
+    "tasks": (0, 3),
+}
 
 
 def normalized_advantages(
@@ -67,7 +70,7 @@ def normalized_advantages(
         "normalized_over tasks compares them: set num_tasks to 2 or more, or "
         "normalized_over to trials",
     )
-    return normalized(advantage, weight, _AXES[over])
+    return normalized(advantage, weight, NORMALIZATION_AXES[over])
 
 
 def trial_credit(

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from metarl_jax.checks import require_not_negative, require_positive
+from metarl_jax.checks import require_not_negative, require_one_of, require_positive
 from metarl_jax.memory_policies import TrialNetworks
 from metarl_jax.minibatches import MinibatchConfig, groups, minibatch_descent
 from metarl_jax.surrogates import clipped, likelihood_ratio
 from metarl_jax.task_axis import TaskAxis
 from metarl_jax.trial_credit import (
+    NORMALIZATION_AXES,
     CreditFn,
     Horizon,
     NormalizedOver,
@@ -52,6 +53,7 @@ class TrialProximalConfig(MinibatchConfig):
         super().__post_init__()
         require_positive(self, "clip_range")
         require_not_negative(self, "value_coefficient", "entropy_coefficient")
+        require_one_of(self, "normalized_over", NORMALIZATION_AXES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,10 @@ class TrialTrustRegionConfig(TrustRegionConfig):
 
     critic: MinibatchConfig = MinibatchConfig()
     normalized_over: NormalizedOver = "trials"
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_one_of(self, "normalized_over", NORMALIZATION_AXES)
 
 
 TrialOuterConfig = TrialProximalConfig | TrialTrustRegionConfig

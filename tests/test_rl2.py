@@ -1,5 +1,6 @@
 """RL^2: it learns to explore and to exploit, in bounded memory, by PPO and by TRPO."""
 
+import dataclasses
 from functools import cache
 
 import jax
@@ -56,12 +57,14 @@ def opposite_arms(key):
 
 
 MULTIPLYING = {"embedding_activation": "bilinear", "conditioning": Hypernetwork()}
+OVER_TASKS = dataclasses.replace(PPO, normalized_over="tasks")
 TABULAR = {"conditioning": Tabular(), "head": NetworkConfig((8,))}
 OPTIONS = {
     "ppo": {"outer": PPO},
     "trpo": {"outer": TRPO},
     "multiplying": {"outer": PPO} | MULTIPLYING,
     "tabular": {"outer": PPO} | TABULAR,
+    "regret": {"outer": OVER_TASKS, "credit": "regret", "trace_decay": 1.0},
 }
 
 
@@ -140,6 +143,7 @@ def test_trial_is_consecutive_episodes_of_several_lives():
         ({"num_episodes": 0}, "num_episodes must be above 0"),
         ({"discount": 1.5}, "discount must be between 0 and 1"),
         ({"trace_decay": -0.5}, "trace_decay must be between 0 and 1"),
+        ({"credit": "debt"}, "credit must be one of reward, regret, not debt"),
         ({"conditioning": Film()}, "Film acts on hidden layers: set head.hidden_"),
         ({"conditioning": Tabular()}, "Tabular acts on hidden layers: set head"),
         (

@@ -158,6 +158,12 @@ def test_final_fraction_above_one_is_refused():
         TrialProximalConfig(final_fraction=1.5)
 
 
+@pytest.mark.parametrize("config", [TrialProximalConfig, TrialTrustRegionConfig])
+def test_unknown_normalization_is_refused(config):
+    with pytest.raises(ValueError, match="normalized_over must be one of trials, task"):
+        config(normalized_over="steps")
+
+
 @pytest.mark.parametrize("field", ["value_coefficient", "entropy_coefficient"])
 def test_negative_coefficient_is_refused(field):
     with pytest.raises(ValueError, match=f"{field} must be 0 or more, not -0.1"):

@@ -7,6 +7,7 @@ from metarl_jax.checks import (
     require,
     require_fraction,
     require_not_negative,
+    require_one_of,
     require_positive,
 )
 from metarl_jax.conditioning import Film
@@ -61,6 +62,7 @@ class Rl2Config:
         require_not_negative(self, "num_adaptation_steps")
         require_positive(self, "num_episodes")
         require_fraction(self, "discount", "trace_decay")
+        require_one_of(self, "credit", CREDITS)
         require(
             not isinstance(self.conditioning, Film | Tabular) or self.head.hidden_sizes,
             f"{type(self.conditioning).__name__} acts on hidden layers: "
