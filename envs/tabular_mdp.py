@@ -27,8 +27,9 @@ class TabularMdp:
     """A finite MDP that starts in state 0 and is observed one-hot, [S].
 
     The reward is the mean reward of the state and action plus Gaussian noise. Nothing
-    is terminal: every episode has `horizon` steps. `info` has `regret`, how much less
-    the action is worth than the best one, when all that follows is done at best.
+    is terminal: every episode has `horizon` steps. `info` has `regret`, the
+    suboptimality gap: how much less the action is worth than the best one, if all that
+    follows is done at best. A reset computes those of all actions.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ _TABULAR = reproduce_learners.experiment(_CELL, "rl2_tabular", "small")
 
 
 def _credited_as(like: Rl2Config, algorithm: Rl2Config) -> Row:
-    """An algorithm with the discount, traces and credit of another, `like`."""
+    """An algorithm with the credit of another, `like`, and all that goes with it."""
     over = like.outer.normalized_over
     return Row(
         dataclasses.replace(

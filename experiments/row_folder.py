@@ -4,14 +4,13 @@ import contextlib
 import csv
 import dataclasses
 import io
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.cli import Interrupted, one_line
-from experiments.run_directory import RunDirectory, document
+from experiments.run_directory import RunDirectory, is_of
 from metarl_jax.run_files import read_json, replace_file, write_json
 
 
@@ -73,8 +72,7 @@ class RowFolder:
 
     def _is_as_planned(self, name: str) -> bool:
         saved = RunDirectory(self.path / name).stored()
-        planned = document(name, self.planned[name])
-        return saved == json.loads(json.dumps(planned))
+        return is_of(saved, name, self.planned[name])
 
 
 @contextlib.contextmanager

@@ -179,12 +179,13 @@ def train_and_measure(
       Environment steps and seconds of training one seed, and the process's memory.
 
     Raises:
-      ValueError: if that checkpoint is of other settings.
+      ValueError: if a checkpoint before or after it is of other settings.
     """
     check_unchanged(directory, name, experiment)
     path = directory.path / "measured.json"
     with _measured(path):
         train(directory, name, experiment, name)
+    check_unchanged(directory, name, experiment)
     measured = json.loads(path.read_text())
     return {
         "env_steps": env_steps(experiment),

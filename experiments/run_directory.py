@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import json
 import operator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ _PROBLEM = (
 def document(name: str, experiment: Experiment) -> dict[str, Any]:
     """The configuration of a run as JSON."""
     return {"name": name} | _CONVERTER.unstructure(experiment)
+
+
+def is_of(saved: Any, name: str, experiment: Any) -> bool:
+    """Whether JSON that was saved is the `document` of this experiment."""
+    return saved == json.loads(json.dumps(document(name, experiment)))
 
 
 def changed_settings(trained: Experiment, tested: Experiment) -> dict[str, Any]:

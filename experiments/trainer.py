@@ -1,6 +1,5 @@
 """Training as the host sees it: progress, logs, checkpoints, interruption."""
 
-import json
 import math
 import signal
 import time
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from experiments.cli import Interrupted
 from experiments.experiment import Experiment, Problem, build, env_steps_per_iteration
-from experiments.run_directory import RunDirectory, document
+from experiments.run_directory import RunDirectory, document, is_of
 from metarl_jax import plots, processes
 from metarl_jax.checkpoints import Checkpoints
 from metarl_jax.checks import require
@@ -107,17 +106,14 @@ def check_resumable(directory: RunDirectory, experiment: Experiment) -> None:
 def check_unchanged(directory: RunDirectory, name: str, experiment: Experiment) -> None:
     """Checks that the newest checkpoint, if any, is of the very same settings.
 
-    It may be of others where a process still ended when its folder was made anew.
+    A process whose folder was removed may still save into the one that takes its place.
 
     Raises:
       ValueError: if it is not.
     """
     checkpoints = Checkpoints(directory.checkpoints)
-    if checkpoints.latest() is None:
-        return
-    planned = json.loads(json.dumps(document(name, experiment)))
     require(
-        checkpoints.config() in (None, planned),
+        checkpoints.latest() is None or is_of(checkpoints.config(), name, experiment),
         f"{directory.checkpoints} has a checkpoint of other settings: remove "
         f"{directory.path}",
     )

@@ -120,8 +120,15 @@ class Checkpoints:
         return jax.tree_util.tree_unflatten(structure, restored)
 
     def config(self, iteration: int | None = None) -> dict[str, Any] | None:
-        """The `config` that a checkpoint was saved with; see `restore`."""
-        return _read_metadata(self._path(iteration))["config"]
+        """The `config` that a checkpoint was saved with; arguments as in `restore`.
+
+        Raises:
+          FileNotFoundError: there is no such checkpoint.
+          ValueError: it cannot be read.
+        """
+        path = self._path(iteration)
+        with _damage_named(path):
+            return _read_metadata(path)["config"]
 
     def _path(self, iteration: int | None) -> Path:
         saved = self.iterations()
@@ -210,7 +217,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What `_write` wrote; orbax stores no empty arrays."""
-    try:
+    with _damage_named(path):
         specs = _read_metadata(path)["leaves"]
         with _quiet_orbax() as ocp:
             stored = ocp.load(path)
@@ -220,6 +227,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             if 0 in spec["shape"]
         }
         return specs, {name: {**stored, **empty}[name] for name in specs}
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """One clear line where what is at `path` cannot be read."""
+    try:
+        yield
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What an action is credited with: what follows in its trial, or in its episode."""
+"""What an action is credited with: what follows in its trial or episode, or regret."""
 
 from collections.abc import Callable
 from functools import partial
@@ -41,7 +41,7 @@ CreditFn = Callable[[Callable[[Rollout], Array], Rollout, Horizon], Credit]
 CreditName = Literal["reward", "regret"]
 
 # over what advantages [N, K+1, T, E] are normalised: all steps of all trials together,
-# or tasks and episodes, at each step of the trial apart
+# or tasks and their lives, at each step of the trial apart
 NormalizedOver = Literal["trials", "tasks"]
 NORMALIZATION_AXES: dict[NormalizedOver, tuple[int, ...] | None] = {
     "trials": None,
@@ -55,7 +55,8 @@ def normalized_advantages(
     """Advantages of which those that count have mean 0 and standard deviation 1.
 
     Over tasks, what a critic gets wrong for all of them at a step falls away, and late
-    steps, of which less depends, weigh as much as early ones.
+    steps, of which less depends, weigh as much as early ones. Where only few lives are
+    still in an episode, so do their steps.
 
     Args:
       advantage: [N, K+1, T, E].
@@ -89,15 +90,19 @@ def regret_credit(
 ) -> Credit:
     """`trial_credit` for what is lost against the best action in the task.
 
-    A trial pays K + 1 times the best return of an episode, less its regret: in
-    expectation the two are learned alike, but the regret has no noise of rewards, and
-    what is luck of a task or of a transition falls away. It takes an environment that
-    knows what is best, in training only: the agent sees rewards.
+    On average a trial pays K + 1 times the best return of an episode, less the regrets
+    of its actions, so that without a discount the two are worth the same. With one, it
+    is regret that is discounted: to look ahead within an episode is not, since a regret
+    holds all that an action changes in it. Of the noise of rewards and transitions, and
+    of the luck of a task, only what they make the agent do later is left in the credit.
+    It takes an environment that knows what is best, in training only: the agent sees
+    rewards.
 
     Args:
       value: as in `CreditFn`, of minus the regret.
-      trial: [K+1, T, E]; `metrics` has `regret`, how much less the action is worth than
-        the best one when all that follows is done at best, in units of reward.
+      trial: [K+1, T, E]; `metrics` has `regret`, the suboptimality gap of the action:
+        how much less it is worth than the best one if all that follows is done at best,
+        in units of reward.
       horizon: how far a trial looks ahead.
 
     Raises:

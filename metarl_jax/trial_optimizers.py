@@ -119,7 +119,8 @@ def trial_optimizer(
       config: of the optimiser.
       horizon: how far a trial looks ahead.
       axis: how to go over tasks.
-      credit: what an action is credited with; `trial_credit` or another.
+      credit: what an action is credited with; `trial_credit`, `regret_credit` or
+        `episode_credit`.
     """
     lessons_of = partial(
         _lessons, networks, horizon, axis, credit, config.normalized_over

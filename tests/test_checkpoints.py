@@ -217,6 +217,9 @@ def test_damaged_checkpoint_is_one_clear_line(tmp_path):
     with pytest.raises(ValueError, match="cannot read the checkpoint .*remove it"):
         saved.restore({"x": jnp.ones(2)})
     saved.restore({"x": jnp.ones(2)}, 1)
+    (tmp_path / "2" / "_CHECKPOINT_METADATA").write_text("")
+    with pytest.raises(ValueError, match="cannot read the checkpoint .*remove it"):
+        saved.config()
 
 
 def test_what_is_no_array_is_refused(tmp_path):

@@ -95,6 +95,22 @@ def test_rl2_has_the_settings_of_its_cell(
     assert algorithm.embedding_activation == activation
 
 
+@pytest.mark.parametrize(
+    "name, credit, normalized_over",
+    [
+        ("mdp-N100/rl2_tabular", "regret", "tasks"),
+        ("bandit-n100-k5/rl2_tabular", "regret", "tasks"),
+        ("bandit-n10-k5/rl2_tabular", "reward", "trials"),
+        ("mdp-N100/rl2_gru", "reward", "trials"),
+    ],
+)
+def test_tabular_memories_learn_from_regret(name, credit, normalized_over):
+    cell, agent = name.split("/")
+    algorithm = experiment(CELLS[cell], agent, "small").algorithm
+    assert algorithm.credit == credit
+    assert algorithm.outer.normalized_over == normalized_over
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_every_budget_is_that_of_some_agent(budget):
     used = [

@@ -122,6 +122,22 @@ def test_memory_of_an_update_grows_as_the_trial_does():
     assert long / (8 * 1000) < 1500
 
 
+def test_regret_is_learned_from_where_it_is_configured():
+    """So that an environment that says none is refused, before anything is compiled."""
+    env, tasks = envs.make("point", horizon=4)
+    algorithm = make(
+        env, Rl2Config(1, memory=GruConfig(4), credit="regret"), TaskAxis()
+    )
+
+    def update(key):
+        state = algorithm.init(key)
+        trial = lambda key: algorithm.adapt(key, state.params, tasks.train(key))
+        return algorithm.update(key, state, jax.vmap(trial)(jax.random.split(key, 4)))
+
+    with pytest.raises(ValueError, match="says no regret: set credit to reward"):
+        jax.eval_shape(update, jax.random.key(0))
+
+
 def test_trial_is_consecutive_episodes_of_several_lives():
     env, tasks = envs.make("tabular_mdp", horizon=4)
     algorithm = make(env, Rl2Config(2, num_episodes=3, memory=GruConfig(4)), TaskAxis())
