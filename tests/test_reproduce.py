@@ -99,7 +99,8 @@ def test_rl2_has_the_settings_of_its_cell(
     "name, credit, normalized_over",
     [
         ("mdp-N100/rl2_tabular", "regret", "tasks"),
-        ("bandit-n100-k5/rl2_tabular", "regret", "tasks"),
+        ("bandit-n500-k5/rl2_tabular", "regret", "tasks"),
+        ("bandit-n100-k5/rl2_tabular", "reward", "trials"),
         ("bandit-n10-k5/rl2_tabular", "reward", "trials"),
         ("mdp-N100/rl2_gru", "reward", "trials"),
     ],
