@@ -94,8 +94,8 @@ class Tuning(NamedTuple):
     discount in 100 episodes with fast weights, and their final fraction in 50; all with
     iterations of the size of the budget `small`. Other memories take these values over,
     but for `_TABULAR_CHANGES`, which were tried in 100 episodes and in 10 arms with 500
-    pulls; other cells take them over, but those of 10 pulls, which were at the optimum,
-    and of 100, where regret brought less than rewards do.
+    pulls; other cells take them over, except those of 10 pulls, which were at the
+    optimum, of 100, where regret brought less than rewards do, and of 10 episodes.
     """
 
     trace_decay: float
@@ -176,8 +176,8 @@ def rl2_gru(cell: Cell, budget: Budget) -> Learner:
 def rl2_tabular(cell: Cell, budget: Budget) -> Learner:
     """`rl2_gru`, with a memory of few units for each pair of a state and an action.
 
-    Except in 10 and 100 pulls, it learns from regret, for which its training knows what
-    is best.
+    In 500 pulls, 25 episodes and more it learns from regret, for which its training
+    knows what is best.
     """
     memory = GruConfig(_TABULAR_UNITS[cell.table])
     learner = rl2(memory, cell, budget, **_matching(_TABULAR_CHANGES, cell.name))
@@ -202,7 +202,7 @@ _TABULAR_CHANGES = {
     "bandit-n10-*": {},
     "bandit-n100-*": {},
     "bandit-*": _REGRET,
-    "mdp-N10": _REGRET,
+    "mdp-N10": {},
     "mdp-*": _REGRET | {"entropy_coefficient": 0.1, "final_fraction": 0.2},
 }
 
