@@ -95,7 +95,8 @@ class Tuning(NamedTuple):
     iterations of the size of the budget `small`. Other memories take these values over,
     but for `_TABULAR_CHANGES`, which were tried in 100 episodes and in 10 arms with 500
     pulls; other cells take them over, except those of 10 pulls, which were at the
-    optimum, of 100, where regret brought less than rewards do, and of 10 episodes.
+    optimum, of 100, where regret brought no more than rewards, and of 10 episodes, in
+    which it was not tried.
     """
 
     trace_decay: float
@@ -176,7 +177,7 @@ def rl2_gru(cell: Cell, budget: Budget) -> Learner:
 def rl2_tabular(cell: Cell, budget: Budget) -> Learner:
     """`rl2_gru`, with a memory of few units for each pair of a state and an action.
 
-    In 500 pulls, 25 episodes and more it learns from regret, for which its training
+    From 500 pulls and from 25 episodes on it learns from regret, for which its training
     knows what is best.
     """
     memory = GruConfig(_TABULAR_UNITS[cell.table])
@@ -191,7 +192,7 @@ def rl2_tabular(cell: Cell, budget: Budget) -> Learner:
 
 
 _TABULAR_UNITS = {"bandits": 8, "mdps": 16}
-# whose noise is so small that it needs no short traces
+# with which long traces are better, in 100 episodes
 _REGRET = {
     "credit": "regret",
     "normalized_over": "tasks",
