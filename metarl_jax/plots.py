@@ -115,7 +115,7 @@ def adaptation_curve(
         low, high = np.transpose(curve["interval_by_step"])
         line = axes.plot(steps, curve["return_by_step"], marker="o", label=name)[0]
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2)
-        axes.set_xticks(steps)
+        axes.set_xticks(shown_stages(len(steps)))
     for index, (name, values) in enumerate(references.items()):
         color = f"C{len(curves) + index}"
         if len(values) == 1:

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 # (scores, axis) -> the scores with these axes summarised away; as `numpy.mean`
 Statistic = Callable[..., np.ndarray]
 
+_MOST_RESAMPLED = 2**25  # scores that a bootstrap has in memory at a time
+
 
 def interquartile_mean(
     scores: ArrayLike, axis: int | tuple[int, ...] | None = None
@@ -74,8 +76,8 @@ def stratified_bootstrap(
     Args:
       scores: [S, M, ...]; further axes, such as adaptation steps, are kept, and all
         entries of a resample are drawn together along them.
-      statistic: called with [num_resamples, S, M, ...] and `axis=(1, 2)`, for example
-        `interquartile_mean`, `numpy.mean` or `numpy.median`.
+      statistic: called with some of the resamples, [R, S, M, ...], and `axis=(1, 2)`,
+        for example `interquartile_mean`, `numpy.mean` or `numpy.median`.
       num_resamples: how many resamples the percentiles are of.
       level: the probability that the interval is to cover, in (0, 1).
       seed: of the draws; the same seed gives the same interval.
@@ -97,12 +99,18 @@ def stratified_bootstrap(
     _check(scores, num_resamples, level)
     num_seeds, num_tasks = scores.shape[:2]
     generator = np.random.default_rng(seed)
-    tasks = np.arange(num_tasks)[None]
+    tasks = np.broadcast_to(np.arange(num_tasks), (num_resamples, num_tasks))
     if resample_tasks:
         tasks = generator.integers(num_tasks, size=(num_resamples, num_tasks))
     strata = 1 if shared_seeds else num_tasks
     seeds = generator.integers(num_seeds, size=(num_resamples, num_seeds, strata))
-    resampled = statistic(scores[seeds, tasks[:, None]], axis=(1, 2))
+
+    def of_part(part: slice) -> np.ndarray:
+        return statistic(scores[seeds[part], tasks[part, None]], axis=(1, 2))
+
+    size = max(1, _MOST_RESAMPLED // scores.size)
+    parts = [slice(first, first + size) for first in range(0, num_resamples, size)]
+    resampled = np.concatenate([of_part(part) for part in parts])
     tail = (1 - level) / 2
     return np.quantile(resampled, [tail, 1 - tail], axis=0)
 

@@ -22,6 +22,12 @@ def test_learning_curve_of_a_hundred_episodes_has_lines_from_the_first_to_the_la
     assert heights == list(range(0, 100, 11))
 
 
+def test_adaptation_curve_of_a_hundred_steps_has_ten_ticks():
+    curve = {"return_by_step": range(100), "interval_by_step": [[0.0, 1.0]] * 100}
+    (axes,) = plots.adaptation_curve({"one": curve}, {}).axes
+    assert list(axes.get_xticks()) == list(range(0, 100, 11))
+
+
 def test_comparison_of_a_hundred_stages_has_ten_panels():
     scores = list(np.arange(100.0))
     row = {"return_by_step": scores, "interval_by_step": [[0.0, 1.0]] * 100}

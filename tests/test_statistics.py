@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from metarl_jax import statistics
 from metarl_jax.statistics import (
     interquartile_mean,
     oracle_normalized,
@@ -118,6 +119,24 @@ def test_interval_of_a_curve_equals_that_of_each_step_and_is_fast():
     assert np.all(interval[0] < interval[1])
     for k in range(4):
         np.testing.assert_allclose(interval[:, k], stratified_bootstrap(scores[..., k]))
+
+
+@pytest.mark.parametrize("resample_tasks", [True, False])
+def test_interval_of_resamples_a_few_at_a_time_is_the_same(resample_tasks, monkeypatch):
+    scores = np.random.default_rng(0).normal(size=(3, 5, 2))
+    sizes = []
+
+    def mean(scores, axis):
+        sizes.append(scores.size)
+        return np.mean(scores, axis=axis)
+
+    options = {"resample_tasks": resample_tasks, "num_resamples": 100}
+    at_once = stratified_bootstrap(scores, mean, **options)
+    monkeypatch.setattr(statistics, "_MOST_RESAMPLED", 7 * scores.size)
+    np.testing.assert_array_equal(
+        stratified_bootstrap(scores, mean, **options), at_once
+    )
+    assert sizes == [3000] + 14 * [210] + [60]
 
 
 @pytest.mark.parametrize(
