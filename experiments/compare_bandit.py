@@ -3,8 +3,6 @@
 The settings are those of the published table (`reproduce_learners.py`).
 """
 
-import dataclasses
-
 from experiments import reproduce_learners
 from experiments.comparison import Comparison, Row
 from experiments.reproduce_cells import CELLS
@@ -14,10 +12,10 @@ _GRU = reproduce_learners.experiment(_CELL, "rl2_gru", "small")
 _TABULAR = reproduce_learners.experiment(_CELL, "rl2_tabular", "small")
 
 COMPARISON = Comparison(
-    base=dataclasses.replace(
+    base=reproduce_learners.described(
         _GRU,
-        description="bandits of 50 arms, 100 pulls",
-        evaluation=dataclasses.replace(_GRU.evaluation, num_tasks=2000),
+        "bandits of 50 arms, 100 pulls",
+        num_tasks=2000,
     ),
     rows={"gru": Row(_GRU.algorithm), "tabular": Row(_TABULAR.algorithm)},
     budget=2_560_000,

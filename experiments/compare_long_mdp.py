@@ -16,10 +16,10 @@ _TABLE = reproduce_learners.experiment(_CELL, "rl2_gru", "small")
 _FAST = reproduce_learners.experiment(_CELL, "rl2_fast_weights", "small")
 
 COMPARISON = Comparison(
-    base=dataclasses.replace(
+    base=reproduce_learners.described(
         _TABLE,
-        description="MDPs of 10 states and 5 actions, 100 episodes of ten steps",
-        evaluation=dataclasses.replace(_TABLE.evaluation, num_tasks=1000),
+        "MDPs of 10 states and 5 actions, 100 episodes of ten steps",
+        num_tasks=1000,
     ),
     rows={
         "gru": Row(dataclasses.replace(_TABLE.algorithm, discount=1.0)),

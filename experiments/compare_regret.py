@@ -25,10 +25,10 @@ _TRIALS = {"normalized_over": "trials"}
 _REWARD = {"credit": "reward", "trace_decay": 0.4}
 
 COMPARISON = Comparison(
-    base=dataclasses.replace(
+    base=reproduce_learners.described(
         _TABLE,
-        description="MDPs of 10 states and 5 actions, 100 episodes of ten steps",
-        evaluation=dataclasses.replace(_TABLE.evaluation, num_tasks=1000),
+        "MDPs of 10 states and 5 actions, 100 episodes of ten steps",
+        num_tasks=1000,
     ),
     rows={
         "regret": Row(_TABLE.algorithm),

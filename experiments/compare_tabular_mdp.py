@@ -22,10 +22,10 @@ _NEITHER = dataclasses.replace(_PRODUCTS, embedding_activation="relu")
 _FAST_ALONE = dataclasses.replace(_NEITHER, memory=_FAST.algorithm.memory)
 
 COMPARISON = Comparison(
-    base=dataclasses.replace(
+    base=reproduce_learners.described(
         _TABLE,
-        description="MDPs of 10 states and 5 actions, ten episodes of ten steps",
-        evaluation=dataclasses.replace(_TABLE.evaluation, num_tasks=1000),
+        "MDPs of 10 states and 5 actions, ten episodes of ten steps",
+        num_tasks=1000,
     ),
     rows={
         "rl2": Row(_NEITHER),

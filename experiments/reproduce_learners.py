@@ -353,12 +353,22 @@ def with_one_seed(
       num_iterations: in place of those of the budget.
     """
     row = experiment(cell, agent, "small", num_iterations)
-    return dataclasses.replace(
-        row,
-        description=description,
-        training=dataclasses.replace(row.training, num_seeds=1),
-        evaluation=dataclasses.replace(row.evaluation, num_tasks=num_tasks),
+    training = dataclasses.replace(row.training, num_seeds=1)
+    return described(
+        dataclasses.replace(row, training=training), description, num_tasks
     )
+
+
+def described(row: Experiment, description: str, num_tasks: int) -> Experiment:
+    """An `experiment` for other purposes than its table.
+
+    Args:
+      row: what is trained.
+      description: one line.
+      num_tasks: of its evaluation.
+    """
+    evaluation = dataclasses.replace(row.evaluation, num_tasks=num_tasks)
+    return dataclasses.replace(row, description=description, evaluation=evaluation)
 
 
 def budget_of(cell: Cell, agent: str, budget: str) -> Budget:
