@@ -47,7 +47,8 @@ class Environment(Protocol):
         Returns:
           `(observation, state, reward, terminated, truncated, info)`; `info` may hold
           named scalars, which travel in `Rollout.metrics`. Training counts `diverged`,
-          1.0 in steps where a simulation did.
+          1.0 in steps where a simulation did, and RL^2 may learn from `regret`
+          (`trial_credit.regret_credit`).
         """
 
 
